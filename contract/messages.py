@@ -1,0 +1,243 @@
+"""What a startd and the schedd say to each other.
+
+The startd dials out to `/v1/startd`; both ends then send frames, each a JSON
+list of messages. Everything here may be lost, doubled, late or out of order:
+
+* a `Grant` or `Stop` that comes twice is harmless, both are keyed by the run;
+* an `Ended` is sent again until its `Acknowledge` arrives;
+* a `Beat` lists what the startd holds, so each end mends what the other missed.
+
+No instant crosses the wire, only durations: clocks differ.
+"""
+
+import msgspec
+
+from contract.vocabulary import EndReason, Phase, RunId
+
+
+class Amounts(msgspec.Struct, frozen=True, array_like=True):
+    """What a machine has, and what a run takes of it."""
+
+    cpus: float
+    memory_mib: int
+    disk_kib: int
+
+
+class Content(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Bytes by name. A tree is a blob too: the JSON list of its `TreeEntry`s, sorted by path."""
+
+    sha256: str
+    size: int
+    tree: bool = False
+    executable: bool = False
+
+
+class TreeEntry(msgspec.Struct, frozen=True, array_like=True):
+    """One file of a tree, at a relative path with `/` between its parts."""
+
+    path: str
+    sha256: str
+    size: int
+    executable: bool = False
+
+
+class NamedContent(msgspec.Struct, frozen=True, array_like=True):
+    """A content and the relative path under which the run finds it."""
+
+    path: str
+    content: Content
+
+
+class Program(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What to start.
+
+    With `contract` the program is called the way of the thesis (`--rank …`, `PESC_*`);
+    without, `arguments` are all it gets. `command` names a program that is already on the
+    machine; else `content` is the program, and of a tree `main` is the file to start.
+    """
+
+    arguments: list[str] = []
+    environment: dict[str, str] = {}
+    command: str | None = None
+    content: Content | None = None
+    name: str = "job"
+    main: str | None = None
+    contract: bool = False
+    parameters: list[str] = []
+    rank: int = 0
+    world_size: int = 1
+    stdin: Content | None = None
+    inputs: list[NamedContent] = []
+    shared: list[NamedContent] = []
+    output_files: list[str] | None = None
+    """The files promised in `transfer_output_files`; None: whatever is new in the sandbox."""
+    memory_limit_mib: int | None = None
+    disk_limit_kib: int | None = None
+    kill_signal: int = 15
+    grace_seconds: float = 10.0
+
+
+class OutputFile(msgspec.Struct, frozen=True, array_like=True):
+    """One file that a run left behind. `stdout` and `stderr` are named apart, in `RunEnd`."""
+
+    path: str
+    sha256: str
+    size: int
+    executable: bool = False
+
+
+class RunEnd(msgspec.Struct, frozen=True, omit_defaults=True):
+    """All that is known of a run that is over."""
+
+    reason: EndReason
+    exit_code: int | None = None
+    signal: int | None = None
+    message: str = ""
+    """For people: what was asked, what was used, what went wrong."""
+    started: bool = True
+    """Whether the job's process ever existed."""
+    wall_seconds: float = 0.0
+    user_seconds: float = 0.0
+    system_seconds: float = 0.0
+    peak_memory_mib: float = 0.0
+    peak_disk_kib: int = 0
+    stdout: OutputFile | None = None
+    stderr: OutputFile | None = None
+    files: list[OutputFile] = []
+    warnings: list[str] = []
+
+
+class HeldRun(msgspec.Struct, frozen=True, array_like=True):
+    """A run that the startd has, as it tells in `Hello` and `Beat`."""
+
+    run: RunId
+    phase: Phase
+
+
+# --- from the startd -------------------------------------------------------------------
+
+
+class Hello(msgspec.Struct, frozen=True, tag="hello"):
+    """First message of every connection: who I am, what I have, what I run."""
+
+    name: str
+    identity: str
+    """Random, kept in the startd's state: tells a restart from a second machine of that name."""
+    protocol: int
+    version: str
+    amounts: Amounts
+    ad: dict[str, str]
+    runs: list[HeldRun]
+
+
+class Beat(msgspec.Struct, frozen=True, tag="beat"):
+    """I am alive, and this is all I have (ended but unacknowledged runs included)."""
+
+    runs: list[HeldRun]
+
+
+class AdChanged(msgspec.Struct, frozen=True, tag="ad"):
+    """Attributes of the machine that changed; None takes one away."""
+
+    changes: dict[str, str | None]
+
+
+class Progressed(msgspec.Struct, frozen=True, tag="progressed"):
+    """A run came to another phase."""
+
+    run: RunId
+    phase: Phase
+
+
+class Used(msgspec.Struct, frozen=True, tag="used"):
+    """What a run has used so far."""
+
+    run: RunId
+    memory_mib: float
+    cpu_seconds: float
+    disk_kib: int
+
+
+class Ended(msgspec.Struct, frozen=True, tag="ended"):
+    """A run is over. Kept by the startd, and sent again, until acknowledged.
+
+    `blobs` carries contents of at most INLINE_BYTES; larger ones were uploaded before.
+    """
+
+    run: RunId
+    end: RunEnd
+    blobs: dict[str, bytes] = {}
+
+
+class OutputChunk(msgspec.Struct, frozen=True, tag="chunk"):
+    """What somebody watches was written: bytes of stdout or stderr from `offset` on."""
+
+    watch: int
+    offset: int
+    data: bytes
+    last: bool = False
+
+
+# --- from the schedd -------------------------------------------------------------------
+
+
+class Welcome(msgspec.Struct, frozen=True, tag="welcome"):
+    """Answer to `Hello`: how often to beat, and how long silence is forgiven."""
+
+    pool: str
+    beat_seconds: float
+    lease_seconds: float
+
+
+class Refused(msgspec.Struct, frozen=True, tag="refused"):
+    """Answer to a `Hello` that cannot be accepted; the connection closes after it."""
+
+    code: str
+    message: str
+
+
+class Grant(msgspec.Struct, frozen=True, tag="grant"):
+    """Run this. Small contents that the machine may lack come along in `blobs`."""
+
+    run: RunId
+    claim: Amounts
+    program: Program
+    ad: dict[str, str]
+    owner: str
+    blobs: dict[str, bytes] = {}
+
+
+class Stop(msgspec.Struct, frozen=True, tag="stop"):
+    """End a run: signal, grace, kill; then report it as stopped, with its outputs."""
+
+    run: RunId
+    why: str
+
+
+class Acknowledge(msgspec.Struct, frozen=True, tag="ack"):
+    """The end of these runs is on disk here (or never counted): forget them."""
+
+    runs: list[RunId]
+
+
+class Watch(msgspec.Struct, frozen=True, tag="watch"):
+    """Send what `stream` ("stdout" or "stderr") holds from `offset` on, and what comes."""
+
+    watch: int
+    run: RunId
+    stream: str
+    offset: int
+
+
+class Unwatch(msgspec.Struct, frozen=True, tag="unwatch"):
+    """Nobody looks any more."""
+
+    watch: int
+
+
+FromStartd = Hello | Beat | AdChanged | Progressed | Used | Ended | OutputChunk
+FromSchedd = Welcome | Refused | Grant | Stop | Acknowledge | Watch | Unwatch
+
+encode = msgspec.json.Encoder().encode
+decode_from_startd = msgspec.json.Decoder(list[FromStartd]).decode
+decode_from_schedd = msgspec.json.Decoder(list[FromSchedd]).decode

@@ -1,0 +1,138 @@
+"""The bodies of the HTTP API: what a command asks and what it is told."""
+
+from typing import Any
+
+import msgspec
+
+from contract.messages import Content, OutputFile
+
+
+class Submission(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One cluster: a template, the item table and a count. A million repetitions cost the same as one.
+
+    Attribute values are ClassAd text. `template` holds what is the same for every job;
+    `varying` holds submit commands whose text has macros that differ from job to job
+    (`output = out.$(Process)`), with the `macros` they need: `dsl.submit` turns them into
+    attributes when a job is looked at. Job `p` is step `p % steps` of item `p // steps`.
+    """
+
+    count: int
+    template: dict[str, str]
+    varying: dict[str, str] = {}
+    macros: dict[str, str] = {}
+    item_names: list[str] = []
+    items: list[list[str]] = []
+    steps: int = 1
+    files: dict[str, Content] = {}
+    """Every path named in the ads that travels to the machines, and its content."""
+    source: str = ""
+    """The submit file as written, for people who look later."""
+
+
+class Submitted(msgspec.Struct, frozen=True):
+    """`event` is where to start listening so as to miss nothing of this cluster."""
+
+    cluster: int
+    jobs: int
+    event: int
+
+
+class Selection(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Which jobs are meant: ids (`"12"`, `"12.3"`), owners, all, narrowed by a constraint."""
+
+    ids: list[str] = []
+    owners: list[str] = []
+    everything: bool = False
+    constraint: str | None = None
+
+
+class Action(msgspec.Struct, frozen=True, omit_defaults=True):
+    """`what` is one of hold, release, remove, priority; jobs already so are left alone."""
+
+    what: str
+    selection: Selection
+    reason: str = ""
+    priority: int = 0
+
+
+class ActionAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
+    """How many jobs were changed; and in words, for each id that was not, why."""
+
+    changed: int
+    refused: list[str] = []
+
+
+class Totals(msgspec.Struct, omit_defaults=False):
+    """Jobs of a batch, a user or the pool by state."""
+
+    idle: int = 0
+    running: int = 0
+    held: int = 0
+    completed: int = 0
+    removed: int = 0
+    suspended: int = 0
+
+
+class Batch(msgspec.Struct, frozen=True):
+    """One line of `pesc_q`: a cluster that still has jobs in the queue."""
+
+    cluster: int
+    owner: str
+    name: str
+    submitted_at: float
+    total: int
+    jobs: Totals
+
+
+class Queue(msgspec.Struct, frozen=True):
+    """Answer to GET /v1/queue."""
+
+    batches: list[Batch]
+    totals: Totals
+    machines: int
+
+
+class Event(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Something that happened to a job, or (`proc` -1) to a whole cluster at once.
+
+    `kind`: submitted, executing, usage, evicted, terminated, held, released, removed,
+    disconnected, reconnected, priority. `detail` depends on the kind; see
+    docs/reference/events.md.
+    """
+
+    id: int
+    at: float
+    cluster: int
+    proc: int
+    kind: str
+    machine: str = ""
+    detail: dict[str, Any] = {}
+
+
+class ClusterOutputs(msgspec.Struct, frozen=True):
+    """What one ended (or running and evicted) job of a cluster left behind."""
+
+    proc: int
+    status: int
+    exit_code: int | None
+    signal: int | None
+    machine: str
+    stdout: OutputFile | None
+    stderr: OutputFile | None
+    files: list[OutputFile]
+    warnings: list[str]
+    stdout_path: str = ""
+    """Where the submit file wants it (`output =`), "" if nowhere."""
+    stderr_path: str = ""
+
+
+class TokenRequest(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Ask for a token: for whom, with which roles, for how long."""
+
+    user: str
+    roles: list[str]
+    seconds: int
+
+
+Ad = dict[str, Any]
+"""An ad as JSON, as HTCondor writes it: literals as themselves, expressions as "/Expr(text)/"."""
