@@ -234,7 +234,8 @@ def _decode(content: bytes, answer: type[T]) -> T:
         return msgspec.json.decode(content, type=answer)
     except msgspec.MsgspecError as error:
         raise Problem("broken_answer", f"The schedd's answer was not understood: {error}.",
-                      "Are command and schedd of the same version? Compare pesc_q --version with pesc_pool status.") from None
+                       "Are command and schedd of the same version? "
+                       "Compare pesc_q --version with pesc_pool status.") from None
 
 
 def _raise_for(response: http.client.HTTPResponse, content: bytes) -> None:
