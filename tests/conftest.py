@@ -1,0 +1,25 @@
+"""With PESC_STRICT=1 a skipped test is a failed one: nothing may go untested for want of a tool."""
+
+import os
+
+import pytest
+
+STRICT = os.environ.get("PESC_STRICT") == "1"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    report = yield
+    if STRICT and report.skipped and not hasattr(report, "wasxfail"):
+        report.outcome = "failed"
+        report.longrepr = f"skipped, which PESC_STRICT=1 forbids: {report.longrepr}"
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(collector):
+    report = yield
+    if STRICT and report.skipped:
+        report.outcome = "failed"
+        report.longrepr = f"skipped, which PESC_STRICT=1 forbids: {report.longrepr}"
+    return report
