@@ -1,0 +1,32 @@
+"""Which jobs a command means: ids, users, everything, a constraint."""
+
+import argparse
+import re
+from collections.abc import Iterable
+
+from cli.common import Parser
+from contract.requests import Selection
+
+_JOB = re.compile(r"\d+(\.\d+)?")
+
+
+def add_selection(parser: Parser, what: str) -> None:
+    """Let the user name jobs by id, owner and constraint."""
+    parser.add_argument("which", nargs="*", metavar="JOB|CLUSTER|USER", help=f"{what}: 12, 12.3 or a user's name")
+    parser.add_flag("constraint", "const", metavar="EXPR", dest="constraint",
+                    help="only jobs for which this ClassAd expression is true")
+
+
+def split_names(names: Iterable[str]) -> tuple[list[str], list[str]]:
+    """Job and cluster ids; and all else, the users."""
+    ids: list[str] = []
+    owners: list[str] = []
+    for name in names:
+        (ids if _JOB.fullmatch(name) else owners).append(name)
+    return ids, owners
+
+
+def selection(chosen: argparse.Namespace) -> Selection:
+    """What the user named, as the API takes it."""
+    ids, owners = split_names(chosen.which)
+    return Selection(ids=ids, owners=owners, everything=getattr(chosen, "all", False), constraint=chosen.constraint)
