@@ -1,0 +1,137 @@
+"""Jobs as ClassAds: the template, what varies, and what the schedd knows of them.
+
+Three layers, the nearer hides the farther: dynamic attributes (state, counts, times) over
+varying ones (macros that differ from job to job) over the cluster's template.
+"""
+
+from typing import Any
+
+from contract.vocabulary import JobStatus
+from dsl.classad import Ad, literal
+from schedd.core.cluster import Cluster
+from schedd.core.job import Job
+
+DYNAMIC = frozenset(
+    name.lower()
+    for name in (
+        "ClusterId ProcId PescRank JobStatus EnteredCurrentStatus JobPrio NumJobStarts NumJobCompletions NumRestarts "
+        "PescAttempt PescPhase PescStopping RemoteHost LastRemoteHost HoldReason HoldReasonCode HoldReasonSubCode "
+        "ReleaseReason RemoveReason JobStartDate JobCurrentStartDate RemoteWallClockTime RemoteUserCpu RemoteSysCpu "
+        "MemoryUsage DiskUsage ExitBySignal ExitCode ExitSignal CompletionDate EndDate PescWarnings GlobalJobId"
+    ).split()
+)
+"""Attributes, in lower case, that may differ between jobs whatever the submit file says."""
+
+
+def dynamic(cluster: Cluster, proc: int, job: Job | None) -> dict[str, Any]:
+    """What the schedd knows of job `proc` beyond its submit file; without a row, of the rest."""
+    state = cluster.state
+    fields: dict[str, Any] = {
+        "ClusterId": cluster.id,
+        "ProcId": proc,
+        "PescRank": proc,
+        "GlobalJobId": f"{cluster.record.host}#{cluster.id}.{proc}#{int(cluster.record.submitted_at)}",
+    }
+    if job is None:
+        fields |= {
+            "JobStatus": int(state.rest_status),
+            "EnteredCurrentStatus": int(state.rest_entered_at),
+            "JobPrio": state.priority,
+            "NumJobStarts": 0,
+            "NumJobCompletions": 0,
+        }
+        if state.rest_status == JobStatus.HELD:
+            fields |= {"HoldReason": state.rest_reason, "HoldReasonCode": state.rest_code}
+        return fields
+    fields |= {
+        "JobStatus": int(job.status),
+        "EnteredCurrentStatus": int(job.entered_at),
+        "JobPrio": job.priority,
+        "NumJobStarts": job.starts,
+        "NumJobCompletions": job.completions,
+        "NumRestarts": job.evictions,
+        "PescAttempt": job.attempt,
+    }
+    if job.run is not None:
+        fields["RemoteHost"] = job.run.machine
+        fields["PescPhase"] = str(job.run.phase)
+        if job.run.stopping:
+            fields["PescStopping"] = job.run.stopping
+    if job.last_machine:
+        fields["LastRemoteHost"] = job.last_machine
+    if job.status == JobStatus.HELD:
+        fields |= {"HoldReason": job.hold_reason, "HoldReasonCode": job.hold_code,
+                   "HoldReasonSubCode": job.hold_subcode}
+    if job.release_reason:
+        fields["ReleaseReason"] = job.release_reason
+    if job.status == JobStatus.REMOVED:
+        fields["RemoveReason"] = job.remove_reason
+    if job.first_start_at is not None and job.last_start_at is not None:
+        fields["JobStartDate"] = int(job.first_start_at)
+        fields["JobCurrentStartDate"] = int(job.last_start_at)
+    if job.starts:
+        fields |= {
+            "RemoteWallClockTime": round(job.wall_seconds, 3),
+            "RemoteUserCpu": round(job.user_seconds, 6),
+            "RemoteSysCpu": round(job.system_seconds, 6),
+            "MemoryUsage": round(job.memory_mib, 1),
+            "DiskUsage": job.disk_kib,
+        }
+    if job.exit_code is not None:
+        fields |= {"ExitBySignal": False, "ExitCode": job.exit_code}
+    if job.exit_signal is not None:
+        fields |= {"ExitBySignal": True, "ExitSignal": job.exit_signal}
+    if job.ended_at is not None:
+        fields["CompletionDate" if job.status == JobStatus.COMPLETED else "EndDate"] = int(job.ended_at)
+    if job.warnings:
+        fields["PescWarnings"] = job.warnings
+    return fields
+
+
+def template_ad(cluster: Cluster) -> Ad:
+    """The cluster's own ad, with what the schedd adds for every job of it."""
+    if "QDate" not in cluster.ad:
+        cluster.ad["Owner"] = literal(cluster.owner)
+        cluster.ad["User"] = literal(cluster.owner)
+        cluster.ad["QDate"] = literal(int(cluster.record.submitted_at))
+        cluster.ad["TotalSubmitProcs"] = literal(cluster.count)
+        cluster.ad["MyType"] = literal("Job")
+    return cluster.ad
+
+
+def job_ad(cluster: Cluster, proc: int, job: Job | None) -> Ad:
+    """The whole ad of a job, for expressions."""
+    ad = Ad(parent=template_ad(cluster))
+    for name, text in cluster.varying(proc).items():
+        ad[name] = text
+    for name, value in dynamic(cluster, proc, job).items():
+        ad[name] = literal(value)
+    return ad
+
+
+def job_json(cluster: Cluster, proc: int, job: Job | None) -> dict[str, Any]:
+    """The whole ad of a job as JSON; the template's part is made once."""
+    if cluster.json is None:
+        cluster.json = template_ad(cluster).to_json()
+    varying = cluster.varying(proc)
+    return {
+        **cluster.json,
+        **(Ad.from_texts(varying).to_json() if varying else {}),
+        **dynamic(cluster, proc, job),
+    }
+
+
+def job_texts(cluster: Cluster, proc: int, job: Job) -> dict[str, str]:
+    """The ad as it travels with a grant: what its machine's START and its program may read."""
+    template = template_ad(cluster)
+    return {
+        **cluster.record.submission.template,
+        "Owner": template.text("Owner"),
+        "QDate": template.text("QDate"),
+        **cluster.varying(proc),
+        "ClusterId": str(cluster.id),
+        "ProcId": str(proc),
+        "PescRank": str(proc),
+        "NumJobStarts": str(job.starts),
+        "PescAttempt": str(job.attempt),
+    }

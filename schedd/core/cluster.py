@@ -1,0 +1,170 @@
+"""One submission: a template, a count, and those of its jobs that have become rows.
+
+Jobs are *materialized* late. A cluster of a million repetitions is three numbers until
+they run: procs from `next_proc` on, except those in `ahead`, are the **rest**: all alike,
+all in `rest_status`. What becomes a row leaves the rest for good.
+
+    INV-1: every proc is in exactly one place: the rest, `jobs`, or the history.
+    INV-2: `counts` adds up to `count`.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+
+from contract.messages import Program
+from contract.requests import Batch, Submission, Totals
+from contract.vocabulary import JobStatus
+from dsl.classad import Ad
+from dsl.submit import Expander
+from schedd.core.job import Job
+
+COUNTER = {
+    JobStatus.IDLE: "idle",
+    JobStatus.RUNNING: "running",
+    JobStatus.REMOVED: "removed",
+    JobStatus.COMPLETED: "completed",
+    JobStatus.HELD: "held",
+    JobStatus.SUSPENDED: "suspended",
+}
+
+
+class ClusterRecord(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What never changes after the submission; saved once."""
+
+    id: int
+    owner: str
+    submitted_at: float
+    host: str
+    delivers: bool
+    """Whether outputs and the log are written into the submit folder: submitter and schedd
+    are the same user of the same machine."""
+    submission: Submission
+
+
+class ClusterState(msgspec.Struct, omit_defaults=True):
+    """What changes; saved with every change."""
+
+    id: int
+    counts: Totals
+    next_proc: int = 0
+    ahead: list[int] = []
+    """Procs beyond `next_proc` that have become rows already."""
+    rest_status: JobStatus = JobStatus.IDLE
+    rest_entered_at: float = 0.0
+    rest_reason: str = ""
+    rest_code: int = 0
+    priority: int = 0
+
+
+class Cluster:
+    """The record, the state, and what is worked out from them once."""
+
+    __slots__ = ("_expander", "_varies", "ad", "ahead", "jobs", "json", "match_varies", "program", "record", "state")
+
+    def __init__(self, record: ClusterRecord, state: ClusterState) -> None:
+        self.record = record
+        self.state = state
+        self.ahead = set(state.ahead)
+        self.jobs: dict[int, Job] = {}
+        submission = record.submission
+        self.ad = Ad.from_texts(submission.template)
+        self.json: dict[str, Any] | None = None
+        """The template as JSON, once somebody has looked at it."""
+        self.program: Program | None = None
+        """What every job starts, but for its rank; once the first one starts."""
+        self._varies = bool(submission.varying)
+        self._expander: Expander | None = None
+        self.match_varies = False
+
+    @property
+    def id(self) -> int:
+        return self.record.id
+
+    @property
+    def owner(self) -> str:
+        return self.record.owner
+
+    @property
+    def count(self) -> int:
+        return self.record.submission.count
+
+    @property
+    def rest(self) -> int:
+        """How many jobs are not rows yet."""
+        return self.count - self.state.next_proc - len(self.ahead)
+
+    @property
+    def is_over(self) -> bool:
+        return not self.jobs and self.rest == 0
+
+    @property
+    def batch_name(self) -> str:
+        name = self.ad.evaluate("JobBatchName")
+        return name if isinstance(name, str) and name else f"ID: {self.id}"
+
+    def batch(self) -> Batch:
+        """Its line in `pesc_q`."""
+        counts = self.state.counts
+        return Batch(self.id, self.owner, self.batch_name, self.record.submitted_at, self.count,
+                     msgspec.structs.replace(counts))
+
+    def varying(self, proc: int) -> dict[str, str]:
+        """Attributes of job `proc` that the template does not have, as ClassAd text."""
+        if not self._varies:
+            return {}
+        if self._expander is None:
+            s = self.record.submission
+            self._expander = Expander(s.template, s.varying, s.macros, s.item_names, s.items, s.steps, cluster=self.id)
+        return self._expander.attributes(self.id, proc)
+
+    def in_rest(self, proc: int) -> bool:
+        return self.state.next_proc <= proc < self.count and proc not in self.ahead
+
+    def rest_procs(self) -> Iterator[int]:
+        """The procs that are not rows yet, in order."""
+        return (proc for proc in range(self.state.next_proc, self.count) if proc not in self.ahead)
+
+    def rest_ranges(self) -> list[tuple[int, int]]:
+        """The same as (first, last) pairs."""
+        ranges, first = [], self.state.next_proc
+        for taken in [*sorted(self.ahead), self.count]:
+            if taken > first:
+                ranges.append((first, taken - 1))
+            first = taken + 1
+        return ranges
+
+    def materialize(self, proc: int) -> Job:
+        """Make a row of job `proc` of the rest."""
+        state = self.state
+        job = Job(
+            cluster=self.id, proc=proc, status=state.rest_status, entered_at=state.rest_entered_at,
+            priority=state.priority, hold_reason=state.rest_reason, hold_code=state.rest_code,
+        )
+        self.jobs[proc] = job
+        self.ahead.add(proc)
+        self._settle()
+        return job
+
+    def drop_rest(self) -> None:
+        """The rest is over as a whole; the caller has written its history."""
+        self.state.next_proc = self.count
+        self.ahead.clear()
+        self._settle()
+
+    def state_to_save(self) -> ClusterState:
+        self.state.ahead = sorted(self.ahead)
+        return self.state
+
+    def recount(self, before: JobStatus, after: JobStatus, jobs: int = 1) -> None:
+        """Move `jobs` from one counter to another."""
+        counts = self.state.counts
+        setattr(counts, COUNTER[before], getattr(counts, COUNTER[before]) - jobs)
+        setattr(counts, COUNTER[after], getattr(counts, COUNTER[after]) + jobs)
+
+    def _settle(self) -> None:
+        state = self.state
+        while state.next_proc in self.ahead:
+            self.ahead.remove(state.next_proc)
+            state.next_proc += 1

@@ -1,0 +1,142 @@
+"""The life of a job in the queue.
+
+Read TRANSITIONS first: it is the whole machine. Everything that moves a job goes
+through `moved`; no other module chooses a job's status.
+
+A job that has never been looked at apart is no `Job`: its cluster counts it (see
+`cluster`). A job whose run is still ending on its machine keeps the run, and with it the
+claim, whatever its status: HELD or REMOVED with a run means "being stopped".
+
+Instants are seconds since the epoch, as in ClassAds.
+"""
+
+from enum import StrEnum
+
+import msgspec
+
+from contract.messages import Amounts, OutputFile
+from contract.vocabulary import JobStatus, Phase, RunId
+
+IDLE, RUNNING, REMOVED, COMPLETED, HELD = (
+    JobStatus.IDLE,
+    JobStatus.RUNNING,
+    JobStatus.REMOVED,
+    JobStatus.COMPLETED,
+    JobStatus.HELD,
+)
+
+
+class Move(StrEnum):
+    """What can happen to a job."""
+
+    GRANT = "grant"
+    """A machine is given to it."""
+    FINISH = "finish"
+    """Its program ended, and the end counts."""
+    RETURN = "return"
+    """Its run is over without a result that counts: back to the queue."""
+    HOLD = "hold"
+    RELEASE = "release"
+    REMOVE = "remove"
+
+
+TRANSITIONS: dict[tuple[JobStatus, Move], JobStatus] = {
+    (IDLE, Move.GRANT): RUNNING,
+    (IDLE, Move.HOLD): HELD,
+    (IDLE, Move.REMOVE): REMOVED,
+    # Its lease ended, it waits for another machine, and then the result comes after all.
+    (IDLE, Move.FINISH): COMPLETED,
+    (RUNNING, Move.FINISH): COMPLETED,
+    (RUNNING, Move.RETURN): IDLE,
+    (RUNNING, Move.HOLD): HELD,
+    (RUNNING, Move.REMOVE): REMOVED,
+    (HELD, Move.RELEASE): IDLE,
+    (HELD, Move.REMOVE): REMOVED,
+    # It ended by itself before the hold reached it: finished is final.
+    (HELD, Move.FINISH): COMPLETED,
+}
+
+FINAL = frozenset({REMOVED, COMPLETED})
+
+
+class IllegalMove(Exception):
+    """A move that the table does not have was asked for: the caller should have looked first."""
+
+    def __init__(self, job: "Job", move: Move) -> None:
+        super().__init__(f"job {job.cluster}.{job.proc} is {JobStatus(job.status).name}, it cannot {move.value}")
+
+
+class Run(msgspec.Struct, omit_defaults=True):
+    """The attempt under way, and what it holds on its machine."""
+
+    machine: str
+    claim: Amounts
+    granted_at: float
+    phase: Phase = Phase.GRANTED
+    started_at: float | None = None
+    stopping: str = ""
+    """Why it was told to stop; "" while it may go on."""
+
+
+class Job(msgspec.Struct, omit_defaults=True):
+    """One repetition that has become a row."""
+
+    cluster: int
+    proc: int
+    status: JobStatus
+    entered_at: float
+    priority: int = 0
+    attempt: int = 0
+    """Number of the last grant. Reports of an earlier attempt count for nothing."""
+    run: Run | None = None
+    lapsed: Run | None = None
+    """The last run, if its machine fell silent: its result still counts until the next grant."""
+    starts: int = 0
+    completions: int = 0
+    evictions: int = 0
+    faults: int = 0
+    """Runs in a row that machines failed to carry out."""
+    hold_reason: str = ""
+    hold_code: int = 0
+    hold_subcode: int = 0
+    release_reason: str = ""
+    remove_reason: str = ""
+    first_start_at: float | None = None
+    last_start_at: float | None = None
+    wall_seconds: float = 0.0
+    user_seconds: float = 0.0
+    system_seconds: float = 0.0
+    memory_mib: float = 0.0
+    disk_kib: int = 0
+    last_machine: str = ""
+    exit_code: int | None = None
+    exit_signal: int | None = None
+    ended_at: float | None = None
+    stdout: OutputFile | None = None
+    stderr: OutputFile | None = None
+    files: list[OutputFile] = []
+    warnings: list[str] = []
+
+    @property
+    def run_id(self) -> RunId:
+        """The current (or last) attempt."""
+        return RunId(self.cluster, self.proc, self.attempt)
+
+    @property
+    def waits(self) -> bool:
+        """Whether it could be granted a machine now."""
+        return self.status == IDLE and self.run is None
+
+
+def can(job: Job, move: Move) -> bool:
+    return (job.status, move) in TRANSITIONS
+
+
+def moved(job: Job, move: Move, now: float) -> JobStatus:
+    """Move `job`; return the status it had."""
+    try:
+        status = TRANSITIONS[job.status, move]
+    except KeyError:
+        raise IllegalMove(job, move) from None
+    before, job.status, job.entered_at = job.status, status, now
+    return before

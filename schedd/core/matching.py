@@ -1,0 +1,241 @@
+"""Who is filed where, and the step from the matchmaker's answer to granted runs."""
+
+from collections.abc import Sequence
+from itertools import islice
+
+from contract.messages import Amounts, Grant
+from contract.vocabulary import HoldCode
+from dsl.classad import Ad, references
+from dsl.submit import SubmitErrors
+from schedd.core.ads import DYNAMIC, job_ad, job_texts
+from schedd.core.cluster import Cluster
+from schedd.core.job import Job, Move, Run
+from schedd.core.machine import Machine
+from schedd.core.matchmaker import Demand, Match, Offer, Share, negotiate
+from schedd.core.pool import Pool, move, say, take_claim
+from schedd.core.program import program_of
+from schedd.core.waiting import Kind, Ticket
+
+SIGNIFICANT = ("Requirements", "Rank", "RequestCpus", "RequestMemory", "RequestDisk")
+
+WINDOW = 1_000
+"""Of a cluster whose jobs are of several kinds, so many of the rest are kept as rows."""
+
+MOST_AT_ONCE = 10_000
+"""Jobs of one line looked at in one cycle."""
+
+Signature = tuple[tuple[str, str], ...]
+
+
+def file_rest(pool: Pool, cluster: Cluster, now: float) -> None:
+    """Let the rest of `cluster` wait, if it is idle."""
+    filing, state = pool.filing, cluster.state
+    filing.rest_tickets.pop(cluster.id, None)
+    if cluster.rest == 0 or state.rest_status != 1:
+        return
+    ad = job_ad(cluster, next(cluster.rest_procs()), None)
+    if _differs_by_job(pool, cluster, ad):
+        filing.windowed.add(cluster.id)
+        _fill_window(pool, cluster, now)
+    else:
+        kind = filing.kinds.get(cluster.id)
+        if kind is None:
+            kind = filing.kinds[cluster.id] = _kind(pool, ad, now)
+        ticket = Ticket(-state.priority, cluster.id, state.next_proc, rest=True)
+        filing.rest_tickets[cluster.id] = ticket
+        filing.waiting.add(cluster.owner, kind, ticket)
+    filing.wanted = True
+
+
+def file_job(pool: Pool, cluster: Cluster, job: Job, now: float) -> None:
+    """Let `job` wait, if it is idle and has no run."""
+    if not job.waits:
+        return
+    filing = pool.filing
+    kind = filing.kinds.get(cluster.id)
+    if kind is None:
+        try:
+            ad = job_ad(cluster, job.proc, job)
+        except SubmitErrors as errors:
+            hold(pool, cluster, job, str(errors), HoldCode.BROKEN_DESCRIPTION, now)
+            return
+        if isinstance(problem := request_of(ad, now), str):
+            hold(pool, cluster, job, problem, HoldCode.BROKEN_DESCRIPTION, now)
+            return
+        kind = _kind(pool, ad, now)
+        if cluster.id in filing.windowed or _differs_by_job(pool, cluster, ad):
+            filing.windowed.add(cluster.id)
+            filing.filed[job.cluster, job.proc] = kind.number
+        else:
+            filing.kinds[cluster.id] = kind
+    filing.waiting.add(cluster.owner, kind, Ticket(-job.priority, cluster.id, job.proc))
+    filing.wanted = True
+
+
+def refile_everything(pool: Pool, now: float) -> None:
+    """What matters to matching has changed: file every waiting job anew."""
+    filing = pool.filing
+    filing.waiting.forget_kinds()
+    filing.kinds.clear()
+    filing.filed.clear()
+    filing.windowed.clear()
+    filing.verdicts.clear()
+    for cluster in list(pool.clusters.values()):
+        for job in list(cluster.jobs.values()):
+            file_job(pool, cluster, job, now)
+        file_rest(pool, cluster, now)
+
+
+def heed_machine(pool: Pool, machine: Machine, now: float) -> None:
+    """A machine's ad is new: see whether its expressions read job attributes that mattered to nobody before."""
+    reads: set[str] = set()
+    for name in ("Requirements", "START", "RANK"):
+        expression = machine.ad.get(name)
+        if expression is not None:
+            internal, external = references(expression, machine.ad)
+            reads |= {_bare(reference) for reference in internal | external if _bare(reference) not in machine.ad}
+    if not reads <= pool.filing.machine_reads:
+        pool.filing.machine_reads |= reads
+        refile_everything(pool, now)
+    pool.filing.wanted = True
+
+
+def match(pool: Pool, now: float) -> None:
+    """Hand out what is free to those who wait."""
+    filing = pool.filing
+    filing.wanted = False
+    offers = [
+        Offer(machine.name, machine.version, machine.ad, free)
+        for name, machine in sorted(pool.machines.items())
+        if machine.may_take(now) and (free := machine.free).cpus > 0
+    ]
+    if not offers:
+        return
+    for number in list(filing.windowed):
+        if (cluster := pool.clusters.get(number)) is not None:
+            _fill_window(pool, cluster, now)
+    demands = []
+    for line in filing.waiting.lines():
+        most = _room(line.kind.request, offers)
+        if most and (jobs := filing.waiting.first(line, most)):
+            demands.append(Demand(line.owner, line.kind, jobs))
+    if demands:
+        matches = negotiate(demands, offers, _shares(pool, demands, now), filing.verdicts, now)
+        for found in matches:
+            _grant(pool, found, now)
+
+
+def hold(pool: Pool, cluster: Cluster, job: Job, reason: str, code: int, now: float, subcode: int = 0) -> None:
+    """Hold a job that has no run."""
+    job.hold_reason, job.hold_code, job.hold_subcode = reason, code, subcode
+    move(pool, cluster, job, Move.HOLD, now)
+    say(pool, cluster, job.proc, "held", now, reason=reason, code=int(code), subcode=subcode)
+
+
+def request_of(ad: Ad, now: float) -> Amounts | str:
+    """The amounts that a job asks for, or why they are none."""
+    amounts: list[float] = []
+    for name, default in (("RequestCpus", 1), ("RequestMemory", 128), ("RequestDisk", 0)):
+        value = ad.evaluate(name, now=now) if name in ad else default
+        if type(value) not in (int, float) or not 0 <= value <= 2**53:  # type: ignore[operator]
+            return f"{name} is not an amount: {ad.text(name)[:200]} gives {value!s:.100}."
+        amounts.append(value)  # type: ignore[arg-type]
+    cpus, memory, disk = amounts
+    return Amounts(float(cpus), int(-(-memory // 1)), int(-(-disk // 1)))
+
+
+def grant_message(pool: Pool, cluster: Cluster, job: Job, run: Run) -> Grant:
+    """The instruction to carry out the current run of `job`."""
+    return Grant(job.run_id, run.claim, program_of(cluster, job.proc), job_texts(cluster, job.proc, job), cluster.owner)
+
+
+def _grant(pool: Pool, found: Match, now: float) -> None:
+    ticket, name, claim = found
+    cluster, machine = pool.clusters[ticket.cluster], pool.machines[name]
+    job = cluster.jobs.get(ticket.proc) or cluster.materialize(ticket.proc)
+    try:
+        run = Run(name, claim, now)
+        job.attempt += 1
+        message = grant_message(pool, cluster, job, run)
+    except SubmitErrors as errors:
+        job.attempt -= 1
+        hold(pool, cluster, job, str(errors), HoldCode.BROKEN_DESCRIPTION, now)
+        return
+    job.run, job.lapsed = run, None
+    move(pool, cluster, job, Move.GRANT, now)
+    take_claim(pool, machine, job, run, now)
+    pool.outcome.send(machine.link, message)
+
+
+def _shares(pool: Pool, demands: Sequence[Demand], now: float) -> dict[str, Share]:
+    shares = {}
+    for owner in {demand.owner for demand in demands}:
+        account = pool.account(owner)
+        account.settle(now)
+        shares[owner] = Share(account.in_use, account.priority)
+    return shares
+
+
+def _room(request: Amounts, offers: Sequence[Offer]) -> int:
+    """How many such requests would fit if every offer matched."""
+    room = 0
+    for offer in offers:
+        free = offer.free
+        pairs = (
+            (request.cpus, free.cpus), (request.memory_mib, free.memory_mib), (request.disk_kib, free.disk_kib)
+        )
+        room += min((max(0, int(there // wanted)) for wanted, there in pairs if wanted > 0), default=MOST_AT_ONCE)
+    return min(room, MOST_AT_ONCE)
+
+
+def _fill_window(pool: Pool, cluster: Cluster, now: float) -> None:
+    idle_rows = cluster.state.counts.idle - (cluster.rest if cluster.state.rest_status == 1 else 0)
+    if cluster.rest == 0 or cluster.state.rest_status != 1 or idle_rows > WINDOW // 2:
+        return
+    for proc in list(islice(cluster.rest_procs(), WINDOW - idle_rows)):
+        job = cluster.materialize(proc)
+        pool.outcome.touch(job)
+        file_job(pool, cluster, job, now)
+
+
+def _kind(pool: Pool, ad: Ad, now: float) -> Kind:
+    signature = tuple(sorted((name, ad.text(name)) for name in _significant(pool, ad) if name in ad))
+
+    def describe(number: int) -> Kind:
+        request = request_of(ad, now)
+        return Kind(number, ad, request if isinstance(request, Amounts) else Amounts(1, 0, 0))
+
+    return pool.filing.waiting.kind(signature, describe)
+
+
+def _differs_by_job(pool: Pool, cluster: Cluster, ad: Ad) -> bool:
+    """Whether something that matters to matching may differ between jobs of `cluster`."""
+    if not cluster.record.submission.varying and not (DYNAMIC & pool.filing.machine_reads):
+        names = _significant(pool, ad)
+        return bool(names & DYNAMIC)
+    varying = {name.lower() for name in cluster.varying(0)}
+    return bool(_significant(pool, ad) & (varying | DYNAMIC))
+
+
+def _significant(pool: Pool, ad: Ad) -> set[str]:
+    """Names, in lower case, of the job attributes that matching may read."""
+    names = {name.lower() for name in SIGNIFICANT} | set(pool.filing.machine_reads)
+    queue = list(names)
+    while queue:
+        expression = ad.get(queue.pop())
+        if expression is None:
+            continue
+        internal, external = references(expression, ad)
+        for reference in internal | external:
+            name = _bare(reference)
+            if name not in names and name in ad:
+                names.add(name)
+                queue.append(name)
+    return names
+
+
+def _bare(reference: str) -> str:
+    name = reference.lower()
+    for scope in ("target.", "my."):
+        name = name.removeprefix(scope)
+    return name.split(".", 1)[0]

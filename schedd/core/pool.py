@@ -1,0 +1,192 @@
+"""Everything the schedd knows, and what every event does to it.
+
+    INV-4: only the functions of this package that take a `Pool` and `now` change it, one call
+           per event; what follows from the call is gathered in `pool.outcome`.
+    INV-5: a pool rebuilt from the store equals the living one (`restore` in `restored`).
+
+Events come in through `submission`, `actions` and `runs`; `matching` hands out machines.
+Here are the pool itself and the few steps that all of them take: moving a job, saying so,
+ending it.
+"""
+
+from dataclasses import dataclass, field
+from itertools import islice
+
+from contract.messages import Amounts
+from contract.requests import Event, Totals
+from schedd.core.accounts import Account
+from schedd.core.cluster import Cluster
+from schedd.core.job import FINAL, Job, Move, Run, moved
+from schedd.core.machine import Machine
+from schedd.core.matchmaker import Verdicts
+from schedd.core.outcome import Ended, Outcome, detail
+from schedd.core.waiting import Kind, Ticket, Waiting
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What an operator may change. The defaults suit one workstation."""
+
+    lease_seconds: float = 2400.0
+    """How long a startd may be silent before its jobs are offered elsewhere.
+    As in HTCondor: longer than most reboots, shorter than most patience."""
+
+    beat_seconds: float = 20.0
+    """How often a startd says that it is alive."""
+
+
+class Pool:
+    """The state. `outcome` gathers what the events since the last `take_outcome` brought about."""
+
+    def __init__(self, name: str, settings: Settings | None = None) -> None:
+        self.name = name
+        self.settings = settings or Settings()
+        self.clusters: dict[int, Cluster] = {}
+        self.machines: dict[str, Machine] = {}
+        self.accounts: dict[str, Account] = {}
+        self.links: dict[int, str] = {}
+        self.next_cluster = 1
+        self.next_event = 1
+        self.outcome = Outcome()
+        self.filing = Filing(self)
+
+    def take_outcome(self) -> Outcome:
+        outcome, self.outcome = self.outcome, Outcome()
+        return outcome
+
+    def job(self, cluster: int, proc: int) -> Job | None:
+        """The row of a job that is in the queue."""
+        found = self.clusters.get(cluster)
+        return found.jobs.get(proc) if found else None
+
+    def account(self, owner: str) -> Account:
+        if owner not in self.accounts:
+            self.accounts[owner] = Account(owner)
+        return self.accounts[owner]
+
+    def totals(self, owner: str | None = None) -> Totals:
+        """Jobs in the queue by state."""
+        sums = Totals()
+        for cluster in self.clusters.values():
+            if owner is None or cluster.owner == owner:
+                for name in Totals.__struct_fields__:
+                    setattr(sums, name, getattr(sums, name) + getattr(cluster.state.counts, name))
+        return sums
+
+
+@dataclass(slots=True)
+class Filing:
+    """What of the pool serves matching alone; made anew whenever that is easier."""
+
+    pool: Pool
+    waiting: Waiting = field(init=False)
+    kinds: dict[int, Kind] = field(default_factory=dict)
+    """Of the clusters whose jobs are all of one kind."""
+    rest_tickets: dict[int, Ticket] = field(default_factory=dict)
+    filed: dict[tuple[int, int], int] = field(default_factory=dict)
+    """The kind under which a job of a cluster of several kinds waits."""
+    windowed: set[int] = field(default_factory=set)
+    """Clusters of several kinds: some of their rest is kept as rows."""
+    machine_reads: frozenset[str] = frozenset()
+    """Job attributes, in lower case, that machines' expressions read."""
+    verdicts: Verdicts = field(default_factory=dict)
+    wanted: bool = False
+    """Whether something changed that could make a match."""
+
+    def __post_init__(self) -> None:
+        self.waiting = Waiting(self.is_current, self.single_tickets)
+
+    def is_current(self, kind: Kind, ticket: Ticket) -> bool:
+        cluster = self.pool.clusters.get(ticket.cluster)
+        if cluster is None:
+            return False
+        if ticket.rest:
+            return cluster.rest > 0 and self.rest_tickets.get(ticket.cluster) == ticket
+        job = cluster.jobs.get(ticket.proc)
+        if job is None or not job.waits or job.priority != -ticket.minus_priority:
+            return False
+        return ticket.cluster not in self.windowed or self.filed.get((ticket.cluster, ticket.proc)) == kind.number
+
+    def single_tickets(self, ticket: Ticket, most: int) -> list[Ticket]:
+        """The first `most` jobs behind the ticket of a rest."""
+        procs = islice(self.pool.clusters[ticket.cluster].rest_procs(), most)
+        return [Ticket(ticket.minus_priority, ticket.cluster, proc) for proc in procs]
+
+
+def say(
+    pool: Pool, cluster: Cluster, proc: int, kind: str, now: float, machine: str = "", **fields: object
+) -> None:
+    """Put an event into the outcome."""
+    event = Event(pool.next_event, now, cluster.id, proc, kind, machine, detail(**fields))
+    pool.next_event += 1
+    pool.outcome.events.append(event)
+
+
+def move(pool: Pool, cluster: Cluster, job: Job, how: Move, now: float) -> None:
+    """Move `job` along its table and keep the counts."""
+    before = moved(job, how, now)
+    cluster.recount(before, job.status)
+    pool.outcome.touch(job)
+    if job.status in FINAL and job.run is None:
+        leave_queue(pool, cluster, job, now)
+
+
+def leave_queue(pool: Pool, cluster: Cluster, job: Job, now: float) -> None:
+    """A job that is over, and whose run is too, goes into the history."""
+    job.lapsed = None
+    job.ended_at = now
+    del cluster.jobs[job.proc]
+    pool.filing.filed.pop((job.cluster, job.proc), None)
+    pool.outcome.drop(job)
+    pool.outcome.history.append(Ended(cluster.owner, now, job, job.proc))
+    if cluster.record.delivers and (job.stdout or job.stderr or job.files):
+        pool.outcome.deliveries.append((job.cluster, job.proc))
+    close_if_over(pool, cluster)
+
+
+def close_if_over(pool: Pool, cluster: Cluster) -> None:
+    """Forget a cluster none of whose jobs is left."""
+    if cluster.is_over:
+        del pool.clusters[cluster.id]
+        pool.filing.kinds.pop(cluster.id, None)
+        pool.filing.rest_tickets.pop(cluster.id, None)
+        pool.filing.windowed.discard(cluster.id)
+        pool.outcome.clusters.add(cluster.id)
+        pool.outcome.closed[cluster.id] = cluster
+
+
+def take_claim(pool: Pool, machine: Machine, job: Job, run: Run, now: float) -> None:
+    """The run takes its amounts on the machine."""
+    machine.claims[job.run_id] = run.claim
+    pool.account(pool.clusters[job.cluster].owner).use(run.claim.cpus, now)
+    pool.outcome.accounts.add(pool.clusters[job.cluster].owner)
+
+
+def free_claim(pool: Pool, job: Job, owner: str, now: float) -> Run | None:
+    """The run gives its amounts back, and the job has no run any more."""
+    run, job.run = job.run, None
+    if run is None:
+        return None
+    machine = pool.machines.get(run.machine)
+    if machine is not None:
+        machine.claims.pop(job.run_id, None)
+    pool.account(owner).use(-run.claim.cpus, now)
+    pool.outcome.accounts.add(owner)
+    pool.outcome.touch(job)
+    pool.filing.wanted = True
+    return run
+
+
+def claimed(pool: Pool, machine: Machine) -> Amounts:
+    """What the runs of the queue hold on `machine`, worked out from the jobs (for checks)."""
+    runs = [
+        job.run
+        for cluster in pool.clusters.values()
+        for job in cluster.jobs.values()
+        if job.run is not None and job.run.machine == machine.name
+    ]
+    return Amounts(
+        sum(run.claim.cpus for run in runs),
+        sum(run.claim.memory_mib for run in runs),
+        sum(run.claim.disk_kib for run in runs),
+    )

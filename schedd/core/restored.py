@@ -1,0 +1,53 @@
+"""A pool made again from what was saved (INV-5).
+
+Machines are expected back: their leases begin anew, and their claims stand, so nothing is
+given away twice while they reconnect.
+"""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from schedd.core.accounts import Account
+from schedd.core.cluster import Cluster, ClusterRecord, ClusterState
+from schedd.core.job import Job
+from schedd.core.machine import Machine, MachineRecord
+from schedd.core.matching import heed_machine, refile_everything
+from schedd.core.pool import Pool, Settings
+
+
+class Saved(NamedTuple):
+    """All rows that live on."""
+
+    clusters: list[tuple[ClusterRecord, ClusterState]]
+    jobs: Iterable[Job]
+    machines: list[MachineRecord]
+    accounts: list[Account]
+    next_cluster: int
+    next_event: int
+
+
+def restore(name: str, settings: Settings, saved: Saved, now: float) -> Pool:
+    """The pool as it was at the last commit."""
+    pool = Pool(name, settings)
+    pool.next_cluster, pool.next_event = saved.next_cluster, saved.next_event
+    for machine_record in saved.machines:
+        pool.machines[machine_record.name] = Machine(machine_record, now)
+    for account in saved.accounts:
+        pool.accounts[account.owner] = account
+        account.settle(now)
+        account.in_use = 0.0
+    for record, state in saved.clusters:
+        pool.clusters[record.id] = Cluster(record, state)
+    for job in saved.jobs:
+        cluster = pool.clusters[job.cluster]
+        cluster.jobs[job.proc] = job
+        if job.run is not None:
+            machine = pool.machines.get(job.run.machine)
+            if machine is not None:
+                machine.claims[job.run_id] = job.run.claim
+            pool.account(cluster.owner).use(job.run.claim.cpus, now)
+    refile_everything(pool, now)
+    for machine in pool.machines.values():
+        heed_machine(pool, machine, now)
+    pool.take_outcome()
+    return pool

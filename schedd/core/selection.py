@@ -1,0 +1,163 @@
+"""Which jobs a command means.
+
+Ids name clusters (`12`) or jobs (`12.3`), owners name users; a constraint narrows both.
+The rest of a cluster is one thing as long as the constraint cannot tell its jobs apart;
+then it is looked at job by job, up to a bound.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+from contract.problems import Problem
+from contract.requests import Selection
+from contract.vocabulary import JobId
+from dsl.classad import ClassAdSyntaxError, Expression, is_true, parse, references
+from schedd.core.ads import DYNAMIC, job_ad, template_ad
+from schedd.core.cluster import Cluster
+from schedd.core.job import Job
+
+MOST_LOOKED_AT = 200_000
+"""Jobs of the rest that one constraint is evaluated on."""
+
+PER_JOB = (DYNAMIC - {"clusterid", "jobstatus", "enteredcurrentstatus", "jobprio", "numjobstarts", "numjobcompletions"})
+"""Of the dynamic attributes those in which jobs of one rest differ, or may when they run."""
+
+
+class Wanted(NamedTuple):
+    """What a selection says of one cluster: all of it, or these procs; those that satisfy `constraint`."""
+
+    cluster: Cluster
+    procs: list[int] | None
+    constraint: Expression | None
+
+
+def parse_ids(texts: Iterable[str]) -> list[tuple[int, int | None]]:
+    """`"12"` → (12, None), `"12.3"` → (12, 3)."""
+    ids: list[tuple[int, int | None]] = []
+    for text in texts:
+        cluster, dot, proc = text.partition(".")
+        if not _is_number(cluster) or (dot and not _is_number(proc)):
+            raise Problem("bad_request", f"{text[:80]!r} is neither a cluster (12) nor a job (12.3).",
+                          "See the numbers with: pesc_q -nobatch.")
+        ids.append((int(cluster), int(proc) if dot else None))
+    return ids
+
+
+def parse_constraint(text: str | None) -> Expression | None:
+    if text is None:
+        return None
+    try:
+        return parse(text)
+    except ClassAdSyntaxError as error:
+        raise Problem("bad_constraint", f"The constraint is not an expression.\n{error}",
+                      'A constraint looks like: JobStatus == 5 && Owner == "lee".') from None
+
+
+def wanted(clusters: dict[int, Cluster], selection: Selection) -> tuple[list[Wanted], list[str]]:
+    """What `selection` names among the live clusters, and the ids that name nothing."""
+    constraint = parse_constraint(selection.constraint)
+    ids = parse_ids(selection.ids)
+    missing: list[str] = []
+    if not ids:
+        chosen = [c for c in clusters.values() if not selection.owners or c.owner in selection.owners]
+        return [Wanted(c, None, constraint) for c in chosen], missing
+    found: dict[int, set[int] | None] = {}
+    for cluster_id, proc in ids:
+        cluster = clusters.get(cluster_id)
+        if cluster is None:
+            missing.append(str(cluster_id) if proc is None else f"{cluster_id}.{proc}")
+        elif proc is None:
+            found[cluster_id] = None
+        elif proc not in cluster.jobs and not cluster.in_rest(proc):
+            missing.append(f"{cluster_id}.{proc}")
+        elif (procs := found.setdefault(cluster_id, set())) is not None:
+            procs.add(proc)
+    return [
+        Wanted(clusters[number], None if procs is None else sorted(procs), constraint)
+        for number, procs in sorted(found.items())
+        if not selection.owners or clusters[number].owner in selection.owners
+    ], missing
+
+
+def rows(want: Wanted, now: float) -> list[Job]:
+    """The jobs meant that are rows."""
+    jobs = want.cluster.jobs
+    chosen = list(jobs.values()) if want.procs is None else [jobs[p] for p in want.procs if p in jobs]
+    chosen.sort(key=lambda job: job.proc)
+    if want.constraint is None:
+        return chosen
+    return [job for job in chosen if _holds(want, job.proc, job, now)]
+
+
+def whole_rest(want: Wanted, now: float) -> bool | None:
+    """Whether the rest is meant as a whole (True), not at all (False), or job by job (None)."""
+    cluster = want.cluster
+    if cluster.rest == 0:
+        return False
+    if want.procs is not None:
+        return None
+    if want.constraint is None:
+        return True
+    names = {name.lower() for name in _names(want.constraint, cluster)}
+    if names & (PER_JOB | {name.lower() for name in cluster.varying(cluster.state.next_proc)}):
+        return None
+    return _holds(want, next(cluster.rest_procs()), None, now)
+
+
+def rest_procs(want: Wanted, now: float) -> Iterator[int]:
+    """The procs of the rest that are meant, job by job."""
+    cluster = want.cluster
+    if want.procs is not None:
+        candidates: Iterable[int] = [proc for proc in want.procs if cluster.in_rest(proc)]
+    else:
+        if cluster.rest > MOST_LOOKED_AT:
+            raise Problem(
+                "too_large",
+                f"The constraint tells the {cluster.rest} waiting jobs of cluster {cluster.id} apart; "
+                f"at most {MOST_LOOKED_AT} are looked at one by one.",
+                f"Name the cluster ({cluster.id}) without a constraint, or its jobs by number.",
+            )
+        candidates = list(cluster.rest_procs())
+    return (proc for proc in candidates if want.constraint is None or _holds(want, proc, None, now))
+
+
+def jobs_meant(want: Wanted, now: float) -> Iterator[tuple[JobId, Job | None]]:
+    """Every job meant, rows and rest, in order of proc; nothing is made a row."""
+    cluster = want.cluster
+    whole = whole_rest(want, now)
+    rest: Iterator[int] = cluster.rest_procs() if whole else iter(()) if whole is False else rest_procs(want, now)
+    meant = iter(rows(want, now))
+    row, proc = next(meant, None), next(rest, None)
+    while row is not None or proc is not None:
+        if proc is None or (row is not None and row.proc < proc):
+            assert row is not None
+            yield JobId(cluster.id, row.proc), row
+            row = next(meant, None)
+        else:
+            yield JobId(cluster.id, proc), None
+            proc = next(rest, None)
+
+
+def _holds(want: Wanted, proc: int, job: Job | None, now: float) -> bool:
+    assert want.constraint is not None
+    return is_true(want.constraint.evaluate(job_ad(want.cluster, proc, job), now=now))
+
+
+def _names(constraint: Expression, cluster: Cluster) -> set[str]:
+    """Every attribute that `constraint` may read, through the template's expressions too."""
+    ad = template_ad(cluster)
+    seen: set[str] = set()
+    queue = [constraint]
+    while queue:
+        internal, external = references(queue.pop(), ad)
+        for name in internal | external:
+            if name.lower() not in seen:
+                seen.add(name.lower())
+                expression = ad.get(name)
+                if expression is not None:
+                    queue.append(expression)
+    return seen
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) <= 12

@@ -1,0 +1,112 @@
+"""A new cluster comes in: it is checked again (the schedd trusts nobody), numbered, filed."""
+
+import re
+
+from contract.messages import Amounts
+from contract.problems import Problem
+from contract.requests import Submission, Submitted, Totals
+from contract.vocabulary import MAX_REPETITIONS, HoldCode, JobStatus
+from dsl.classad import Ad, ClassAdSyntaxError
+from dsl.submit import SubmitErrors
+from schedd.core.ads import job_ad
+from schedd.core.cluster import Cluster, ClusterRecord, ClusterState
+from schedd.core.matching import file_job, file_rest, request_of
+from schedd.core.pool import Pool, say
+from schedd.core.program import program_of
+
+MOST_EAGER = 100_000
+"""Jobs that are made rows at once when priority or hold differ from job to job."""
+
+MOST_ATTRIBUTES = 5_000
+SHA256 = re.compile(r"[0-9a-f]{64}")
+CURE = "Submit it with the pesc_submit of this version; see pesc_submit --dry-run."
+
+
+def submit(pool: Pool, now: float, owner: str, host: str, delivers: bool, submission: Submission) -> Submitted:
+    """Queue one cluster."""
+    check_shape(submission)
+    record = ClusterRecord(pool.next_cluster, owner, now, host, delivers, submission)
+    state = ClusterState(record.id, Totals(idle=submission.count), rest_entered_at=now)
+    cluster = Cluster(record, state)
+    check_meaning(cluster, now)
+    pool.next_cluster += 1
+    pool.outcome.next_ids = True
+    pool.clusters[cluster.id] = cluster
+    pool.outcome.new_clusters.append(cluster.id)
+    pool.outcome.clusters.add(cluster.id)
+    first_event = pool.next_event - 1
+    say(pool, cluster, -1, "submitted", now, host=host, jobs=submission.count)
+    if {"priority", "hold"} & submission.varying.keys():
+        _enter_one_by_one(pool, cluster, now)
+    else:
+        _enter_as_one(pool, cluster, now)
+    return Submitted(cluster.id, submission.count, first_event)
+
+
+def _enter_as_one(pool: Pool, cluster: Cluster, now: float) -> None:
+    state = cluster.state
+    priority = cluster.ad.evaluate("JobPrio", now=now)
+    state.priority = priority if type(priority) is int else 0
+    if cluster.ad.evaluate("JobStatus", now=now) == JobStatus.HELD:
+        state.rest_status = JobStatus.HELD
+        state.rest_reason, state.rest_code = "submitted on hold at user's request", HoldCode.SUBMITTED_ON_HOLD
+        cluster.recount(JobStatus.IDLE, JobStatus.HELD, cluster.count)
+        say(pool, cluster, -1, "held", now, reason=state.rest_reason, code=int(state.rest_code))
+    file_rest(pool, cluster, now)
+
+
+def _enter_one_by_one(pool: Pool, cluster: Cluster, now: float) -> None:
+    if cluster.count > MOST_EAGER:
+        pool.clusters.pop(cluster.id)
+        raise Problem("bad_submission", f"priority or hold differ from job to job, and there are {cluster.count} jobs; "
+                      f"at most {MOST_EAGER} can be told apart this way.",
+                      "Give them one priority, or submit them in parts.")
+    for proc in range(cluster.count):
+        job = cluster.materialize(proc)
+        own = Ad.from_texts(cluster.varying(proc))
+        priority = own.evaluate("JobPrio", now=now) if "JobPrio" in own else cluster.ad.evaluate("JobPrio", now=now)
+        job.priority = priority if type(priority) is int else 0
+        held = own.evaluate("JobStatus", now=now) if "JobStatus" in own else cluster.ad.evaluate("JobStatus", now=now)
+        if held == JobStatus.HELD:
+            job.status, job.hold_reason = JobStatus.HELD, "submitted on hold at user's request"
+            job.hold_code = HoldCode.SUBMITTED_ON_HOLD
+            cluster.recount(JobStatus.IDLE, JobStatus.HELD)
+            say(pool, cluster, proc, "held", now, reason=job.hold_reason, code=job.hold_code)
+        pool.outcome.touch(job)
+        file_job(pool, cluster, job, now)
+
+
+def check_shape(submission: Submission) -> None:
+    """Sizes and names: what can be said without reading an expression."""
+    s = submission
+    if not 1 <= s.count <= MAX_REPETITIONS:
+        raise Problem("bad_submission", f"{s.count} repetitions cannot be queued.",
+                      f"Between 1 and {MAX_REPETITIONS} can.")
+    if s.steps < 1 or (s.items and len(s.items) * s.steps != s.count) or (not s.items and s.steps != s.count):
+        raise Problem("bad_submission", f"{len(s.items)} items of {s.steps} steps do not make {s.count} jobs.", CURE)
+    if any(len(row) > len(s.item_names) for row in s.items):
+        raise Problem("bad_submission", "An item has more columns than there are names for them.", CURE)
+    if len(s.template) + len(s.varying) > MOST_ATTRIBUTES:
+        raise Problem("bad_submission", f"A job may have at most {MOST_ATTRIBUTES} attributes.", CURE)
+    for path, content in s.files.items():
+        if not SHA256.fullmatch(content.sha256) or content.size < 0:
+            raise Problem("bad_submission", f"The content of {path[:200]!r} is not named by a SHA-256.", CURE)
+
+
+def check_meaning(cluster: Cluster, now: float) -> None:
+    """Every expression parses, and the first and last jobs can be described."""
+    for name, text in cluster.record.submission.template.items():
+        try:
+            Ad.from_texts({name: text}).check()
+        except ClassAdSyntaxError as error:
+            raise Problem("bad_submission", f"{name[:100]} is not an expression.\n{error}", CURE) from None
+    for proc in {0, cluster.count - 1}:
+        try:
+            ad = job_ad(cluster, proc, None)
+            program_of(cluster, proc)
+        except SubmitErrors as errors:
+            raise Problem("bad_submission", f"Job {proc} of it cannot be described.\n{errors}", CURE) from None
+        request = request_of(ad, now)
+        if isinstance(request, str):
+            raise Problem("bad_submission", request, "Ask for amounts that are numbers, or expressions that give one.")
+        assert isinstance(request, Amounts)

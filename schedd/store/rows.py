@@ -1,0 +1,73 @@
+"""An `Outcome` as statements, and rows as values again. Pure: the simulation runs the same
+statements on a database in memory."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import msgspec
+
+from contract.requests import Event
+from schedd.core.accounts import Account
+from schedd.core.cluster import Cluster, ClusterRecord, ClusterState
+from schedd.core.job import Job
+from schedd.core.machine import MachineRecord
+from schedd.core.outcome import Outcome
+from schedd.core.pool import Pool
+
+Statement = tuple[str, Sequence[Sequence[Any]]]
+
+pack = msgspec.msgpack.Encoder().encode
+unpack_record = msgspec.msgpack.Decoder(ClusterRecord).decode
+unpack_state = msgspec.msgpack.Decoder(ClusterState).decode
+unpack_job = msgspec.msgpack.Decoder(Job).decode
+unpack_machine = msgspec.msgpack.Decoder(MachineRecord).decode
+unpack_account = msgspec.msgpack.Decoder(Account).decode
+unpack_event = msgspec.msgpack.Decoder(Event).decode
+
+
+def statements(pool: Pool, outcome: Outcome) -> list[Statement]:
+    """What saves `outcome`; to be made before the pool changes again."""
+    clusters = [pool.clusters[number] for number in outcome.new_clusters if number in pool.clusters]
+    clusters += [cluster for number, cluster in outcome.closed.items() if number in outcome.new_clusters]
+    made: list[Statement] = []
+    if clusters:
+        made.append(("insert into clusters values (?, ?, ?)", [(c.id, c.owner, pack(c.record)) for c in clusters]))
+    if outcome.clusters:
+        made.append(("insert or replace into cluster_states values (?, ?, ?)",
+                     list(_states(pool, outcome))))
+    if outcome.gone_jobs:
+        made.append(("delete from jobs where cluster = ? and proc = ?", list(outcome.gone_jobs)))
+    jobs = [job for key in outcome.jobs - outcome.gone_jobs if (job := pool.job(*key)) is not None]
+    if jobs:
+        made.append(("insert or replace into jobs values (?, ?, ?)", [(j.cluster, j.proc, pack(j)) for j in jobs]))
+    if outcome.history:
+        made.append((
+            "insert into history (cluster, first, last, owner, ended_at, body) values (?, ?, ?, ?, ?, ?)",
+            [(e.job.cluster, e.job.proc, e.last_proc, e.owner, e.at, pack(e.job)) for e in outcome.history],
+        ))
+    if outcome.events:
+        made.append(("insert into events values (?, ?, ?, ?, ?)",
+                     [(e.id, e.at, e.cluster, e.proc, pack(e)) for e in outcome.events]))
+    if outcome.contents:
+        made.append(("insert or ignore into contents values (?, ?)", list(outcome.contents.items())))
+    if outcome.deliveries:
+        made.append(("insert or ignore into deliveries values (?, ?)", outcome.deliveries))
+    if outcome.machines:
+        made.append(("insert or replace into machines values (?, ?)",
+                     [(name, pack(pool.machines[name].record)) for name in outcome.machines if name in pool.machines]))
+    if outcome.gone_machines:
+        made.append(("delete from machines where name = ?",
+                     [(name,) for name in outcome.gone_machines if name not in pool.machines]))
+    if outcome.accounts:
+        made.append(("insert or replace into accounts values (?, ?)",
+                     [(owner, pack(pool.accounts[owner])) for owner in outcome.accounts]))
+    if outcome.next_ids:
+        made.append(("insert or replace into meta values ('next_cluster', ?)", [(str(pool.next_cluster),)]))
+    return made
+
+
+def _states(pool: Pool, outcome: Outcome) -> Iterable[tuple[int, int, bytes]]:
+    for number in outcome.clusters:
+        cluster: Cluster | None = pool.clusters.get(number) or outcome.closed.get(number)
+        if cluster is not None:
+            yield number, int(cluster.is_over), pack(cluster.state_to_save())

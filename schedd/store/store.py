@@ -1,0 +1,195 @@
+"""The database file.
+
+One connection writes, in one transaction per group of events; another reads, and never
+waits for the writer (WAL). What is acknowledged is on disk.
+"""
+
+import asyncio
+import contextlib
+import sqlite3
+from collections.abc import AsyncIterator, Iterable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import aiosqlite
+
+from contract.problems import Problem
+from contract.requests import Event
+from schedd.core.cluster import Cluster
+from schedd.core.job import Job
+from schedd.core.restored import Saved
+from schedd.store.rows import (
+    Statement,
+    unpack_account,
+    unpack_event,
+    unpack_job,
+    unpack_machine,
+    unpack_record,
+    unpack_state,
+)
+from schedd.store.schema import PRAGMAS, SCHEMA, VERSION
+
+KEPT_EVENTS = 2_000_000
+"""So many of the latest events can be resumed from; older ones are dropped now and then."""
+
+
+class HistoryRow(NamedTuple):
+    """One row of history; `last` > `job.proc` for a range that ended as one."""
+
+    id: int
+    job: Job
+    last: int
+    owner: str
+    ended_at: float
+
+
+class Store:
+    """Use `open`; every method but `close` may be called from one event loop at a time."""
+
+    def __init__(self, writer: aiosqlite.Connection, reader: aiosqlite.Connection) -> None:
+        self._writer = writer
+        self._reader = reader
+
+    @classmethod
+    async def open(cls, path: Path) -> "Store":
+        """Open or make the database; refuse one that a newer schedd wrote."""
+        writer = await aiosqlite.connect(path, isolation_level=None, cached_statements=64)
+        for pragma in PRAGMAS:
+            await writer.execute(pragma)
+        await writer.executescript(SCHEMA)
+        await writer.execute("insert or ignore into meta values ('schema', ?)", (str(VERSION),))
+        async with writer.execute("select value from meta where key = 'schema'") as cursor:
+            row = await cursor.fetchone()
+        if row is not None and int(row[0]) > VERSION:
+            await writer.close()
+            raise Problem("other_version", f"{path} was written by a newer schedd (schema {row[0]}; ours is {VERSION}).",
+                          "Start the newer version, or another state directory.")
+        reader = await aiosqlite.connect(path, isolation_level=None, cached_statements=64)
+        await reader.execute("pragma query_only = on")
+        return cls(writer, reader)
+
+    async def commit(self, statements: Iterable[Statement]) -> None:
+        """Save all of it or nothing."""
+        await self._writer.execute("begin immediate")
+        try:
+            for sql, rows in statements:
+                if rows:
+                    await self._writer.executemany(sql, rows)
+            await self._writer.execute("commit")
+        except BaseException:
+            await asyncio.shield(self._roll_back())
+            raise
+
+    async def meta(self, key: str, default: str) -> str:
+        """A value kept for ever; `default` is kept when there was none."""
+        await self._writer.execute("insert or ignore into meta values (?, ?)", (key, default))
+        async with self._writer.execute("select value from meta where key = ?", (key,)) as cursor:
+            row = await cursor.fetchone()
+        return str(row[0]) if row else default
+
+    async def load(self) -> Saved:
+        """Everything a pool is made of."""
+        select_clusters = (
+            "select c.body, s.body from clusters c join cluster_states s on s.id = c.id where not s.over order by c.id"
+        )
+        clusters = [(unpack_record(r), unpack_state(s)) for r, s in await self._all(select_clusters)]
+        jobs = [unpack_job(body) for (body,) in await self._all("select body from jobs order by cluster, proc")]
+        machines = [unpack_machine(body) for (body,) in await self._all("select body from machines")]
+        accounts = [unpack_account(body) for (body,) in await self._all("select body from accounts")]
+        ((last_cluster, last_event),) = await self._all(
+            "select max(coalesce((select max(id) from clusters), 0),"
+            " coalesce((select cast(value as integer) - 1 from meta where key = 'next_cluster'), 0)),"
+            " coalesce((select max(id) from events), 0)"
+        )
+        return Saved(clusters, jobs, machines, accounts, last_cluster + 1, last_event + 1)
+
+    # --- reading -----------------------------------------------------------------------
+
+    async def cluster(self, number: int) -> Cluster | None:
+        """A cluster that is over, as it was at its end."""
+        rows = await self._all(
+            "select c.body, s.body from clusters c join cluster_states s on s.id = c.id where c.id = ?", (number,)
+        )
+        if not rows:
+            return None
+        record, state = rows[0]
+        return Cluster(unpack_record(record), unpack_state(state))
+
+    async def events(self, since: int, cluster: int | None, most: int) -> list[Event]:
+        """Up to `most` events after number `since`, oldest first."""
+        if cluster is None:
+            rows = await self._all("select body from events where id > ? order by id limit ?", (since, most))
+        else:
+            rows = await self._all(
+                "select body from events where id > ? and cluster = ? order by id limit ?", (since, cluster, most)
+            )
+        return [unpack_event(body) for (body,) in rows]
+
+    async def history(
+        self, before: int | None, most: int, cluster: int | None = None, proc: int | None = None,
+        owner: str | None = None,
+    ) -> list[HistoryRow]:
+        """Up to `most` rows below row `before`, latest first."""
+        where, values = ["1"], list[Any]()
+        for text, value in (("id < ?", before), ("cluster = ?", cluster), ("owner = ?", owner)):
+            if value is not None:
+                where.append(text)
+                values.append(value)
+        if proc is not None:
+            where.append("first <= ? and last >= ?")
+            values += [proc, proc]
+        rows = await self._all(
+            f"select id, body, last, owner, ended_at from history where {' and '.join(where)} order by id desc limit ?",
+            (*values, most),
+        )
+        return [HistoryRow(number, unpack_job(body), last, owner, at) for number, body, last, owner, at in rows]
+
+    async def outputs(self, cluster: int) -> AsyncIterator[HistoryRow]:
+        """The history of one cluster in order of proc."""
+        first = -1
+        while rows := await self._all(
+            "select id, body, last, owner, ended_at from history"
+            " where cluster = ? and first > ? order by first limit 500",
+            (cluster, first),
+        ):
+            for number, body, last, owner, at in rows:
+                yield HistoryRow(number, unpack_job(body), last, owner, at)
+            first = unpack_job(rows[-1][1]).proc
+
+    async def contents(self, names: Iterable[str]) -> dict[str, bytes]:
+        """Those of the small contents that are here."""
+        wanted, found = list(names), dict[str, bytes]()
+        for start in range(0, len(wanted), 500):
+            part = wanted[start : start + 500]
+            marks = ", ".join("?" * len(part))
+            found.update(await self._all(f"select sha256, data from contents where sha256 in ({marks})", part))
+        return found
+
+    async def has_contents(self, names: Iterable[str]) -> set[str]:
+        """Which of the small contents are here."""
+        wanted, found = list(names), set[str]()
+        for start in range(0, len(wanted), 500):
+            part = wanted[start : start + 500]
+            marks = ", ".join("?" * len(part))
+            found |= {name for (name,) in await self._all(
+                f"select sha256 from contents where sha256 in ({marks})", part)}
+        return found
+
+    async def deliveries(self) -> list[tuple[int, int]]:
+        """Jobs whose outputs have still to be put where the submit file wants them."""
+        return [(cluster, proc) for cluster, proc in await self._all("select cluster, proc from deliveries")]
+
+    async def drop_old_events(self) -> None:
+        await self._writer.execute(
+            "delete from events where id <= (select coalesce(max(id), 0) from events) - ?", (KEPT_EVENTS,))
+
+    async def close(self) -> None:
+        await self._reader.close()
+        await self._writer.close()
+
+    async def _all(self, sql: str, values: Iterable[Any] = ()) -> list[Any]:
+        return list(await self._reader.execute_fetchall(sql, values))
+
+    async def _roll_back(self) -> None:
+        with contextlib.suppress(sqlite3.Error):     # the failed commit may have rolled back by itself
+            await self._writer.execute("rollback")
