@@ -1,0 +1,89 @@
+"""What reading a submit file gives, and what it needs to know of the world.
+
+The file system comes in as `Files`, the place of submission as `Site`; nothing
+here looks around by itself.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Protocol
+
+from dsl.submit.expander import Expander, paths_of
+from dsl.submit.mistakes import Mistake
+
+PATH_COMMANDS = ("process", "executable", "input", "transfer_input_files", "shared_files", "initialdir")
+
+
+class Files(Protocol):
+    """The files a description may look at. Relative paths start where it was submitted."""
+
+    def read_text(self, path: str) -> str:
+        """The text of a file; OSError or UnicodeError if it cannot be had."""
+
+    def exists(self, path: str) -> bool: ...
+
+    def is_dir(self, path: str) -> bool: ...
+
+    def glob(self, pattern: str) -> list[str]:
+        """The paths that match, sorted."""
+
+    def members(self, path: str) -> list[str] | None:
+        """The relative paths in a folder or zip; None if it is neither."""
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """Where and by whom a description is submitted."""
+
+    arch: str = "X86_64"
+    opsys: str = "LINUX"
+    user: str = ""
+    iwd: str = "/"
+    file_system_domain: str = ""
+    now: datetime = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(slots=True)
+class Description:
+    """One cluster: what is the same for all its jobs, and what is needed to make each of them.
+
+    Job `p` is step `p % steps` of item `p // steps`.
+    """
+
+    name: str
+    template: dict[str, str]
+    varying: dict[str, str]
+    macros: dict[str, str]
+    item_names: list[str]
+    items: list[list[str]]
+    steps: int
+    count: int
+    warnings: list[Mistake]
+    unused: list[str]
+    locate: Callable[..., Mistake] = field(repr=False)
+    """`locate(command, what, why, cure, fragment=text)`: a mistake that points at the command's value."""
+
+    def expander(self) -> Expander:
+        return Expander(self.template, self.varying, self.macros, self.item_names, self.items, self.steps)
+
+    def job(self, cluster: int, proc: int) -> dict[str, str]:
+        """All attributes of one job."""
+        return {**self.template, **self.expander().attributes(cluster, proc)}
+
+    def paths(self, proc: int | None = None, cluster: int = 1) -> list[str]:
+        """The absolute paths that must travel, with one job or with any."""
+        if proc is not None:
+            return list(paths_of(self.job(cluster, proc)))
+        return list(dict.fromkeys(path for attributes in self._path_attributes(cluster) for path in paths_of(attributes)))
+
+    def _path_attributes(self, cluster: int) -> Iterator[Mapping[str, str]]:
+        if self.varying.keys().isdisjoint(PATH_COMMANDS):
+            yield self.template
+            return
+        # Only what names paths is made for each job.
+        varying = {name: text for name, text in self.varying.items() if name in (*PATH_COMMANDS, "main")}
+        expander = Expander({}, varying, self.macros, self.item_names, self.items, self.steps)
+        for proc in range(self.count):
+            yield {**self.template, **expander.attributes(cluster, proc)}
+

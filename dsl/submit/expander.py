@@ -1,0 +1,130 @@
+"""From a cluster to its jobs: what differs from job to job, made when a job is looked at.
+
+The schedd runs this on what was sent to it, so nothing is taken on trust: whatever the
+cluster says, the only exception is `SubmitErrors`, and time and memory are bounded.
+"""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+
+from dsl.submit.attributes import MAKERS, file_list
+from dsl.submit.expressions import BadExpression, check
+from dsl.submit.given import Given, Wrong
+from dsl.submit.macros import JOB_NAMES, BadMacro, Program, Scope
+from dsl.submit.mistakes import Mistake, SubmitErrors, shown
+
+_ATTRIBUTE = re.compile(r"[A-Za-z0-9_]{1,255}\Z")
+_STRING = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
+_READ_BY_MAKERS = frozenset(command for maker in MAKERS for command in maker.reads)
+
+
+class Expander:
+    """Makes the attributes that differ, of any job of one cluster.
+
+    `varying` holds commands (`output`) and own attributes (`+Tag`) as they were written; a
+    command that does not differ itself is among them if an attribute needs it together
+    with one that does.
+    """
+
+    def __init__(self, template: Mapping[str, str], varying: Mapping[str, str], macros: Mapping[str, str],
+                 item_names: Sequence[str], items: Sequence[Sequence[str]], steps: int, cluster: int = 0) -> None:
+        self._items = items
+        self._names = [name.lower() for name in item_names]
+        self._steps = max(1, steps)
+        self._template = template
+        self.cluster = cluster
+        self.scope = Scope({name.lower() if not name.startswith("env:") else name: text
+                            for name, text in macros.items()}, JOB_NAMES | frozenset(self._names))
+        self._programs: dict[str, Program] = {}
+        self._own: list[tuple[str, Program]] = []
+        for command, text in varying.items():
+            self._compile(command, text)
+        self._makers = [maker for maker in MAKERS if not self._programs.keys().isdisjoint(maker.reads)]
+
+    def _compile(self, command: str, text: str) -> None:
+        try:
+            program = self.scope.program(text)
+        except BadMacro as bad:
+            raise self._errors(command, None, bad.what, bad.why, bad.cure) from None
+        if command.startswith("+") and _ATTRIBUTE.match(command[1:]):
+            self._own.append((command[1:], program))
+        elif command in _READ_BY_MAKERS:
+            self._programs[command] = program
+        else:
+            raise self._errors(command, None, f'"{shown(command)}" is no command that may differ from job to job')
+
+    def attributes(self, cluster: int, proc: int) -> dict[str, str]:
+        """The attributes of job `proc` that are not in the template, as ClassAd text."""
+        values = self.values(cluster, proc)
+        given = Given(self.scope, self._programs, values)
+        made: dict[str, str] = {}
+        try:
+            for maker in self._makers:
+                made.update(maker.make(given))
+            for name, program in self._own:
+                made[name] = own_value(name, self.scope.expand(program, values))
+        except Wrong as wrong:
+            raise self._errors(wrong.command, proc, wrong.what, wrong.why, wrong.cure) from None
+        except BadMacro as bad:
+            raise self._errors("", proc, bad.what, bad.why, bad.cure) from None
+        return made
+
+    def values(self, cluster: int, proc: int) -> dict[str, str]:
+        """What the job's own macros stand for."""
+        index, step = divmod(proc, self._steps)
+        text, number = str(proc), str(index)
+        cluster_text = str(cluster)
+        values = {"process": text, "procid": text, "cluster": cluster_text, "clusterid": cluster_text,
+                  "step": str(step), "row": number, "itemindex": number, "jobid": f"{cluster_text}.{text}",
+                  "node": "#pArAlLeLnOdE#"}
+        if self._names:
+            if not 0 <= index < len(self._items):
+                raise self._errors("", proc, f"there is no job {proc}: the cluster has {len(self._items)} items")
+            values.update(zip(self._names, self._items[index], strict=False))
+        return values
+
+    def _errors(self, command: str, proc: int | None, what: str, why: str = "", cure: str = "") -> SubmitErrors:
+        where = f"{command} of job {proc}" if command and proc is not None else command or f"job {proc}"
+        return SubmitErrors([Mistake(where, 0, 0, what, why, cure)])
+
+
+def own_value(name: str, text: str) -> str:
+    """The expression given to `+Name`."""
+    text = text.strip()
+    if not text:
+        return "undefined"
+    try:
+        check(text)
+    except BadExpression as bad:
+        raise Wrong(f"+{name}", bad.message, bad.reason, offset=bad.offset, length=1) from None
+    return text
+
+
+
+def paths_of(attributes: Mapping[str, str]) -> Iterator[str]:
+    """The absolute paths that travel with a job, from its attributes as ClassAd text."""
+    import posixpath
+
+    folder = _plain(attributes.get("Iwd", '"/"'))
+    for name in ("Cmd", "In"):
+        path = _plain(attributes.get(name, ""))
+        if path and path != "/dev/null":
+            yield posixpath.normpath(posixpath.join(folder, path))
+    for path in file_list(_plain(attributes.get("TransferInput", ""))):
+        yield posixpath.normpath(posixpath.join(folder, path))
+    for literal in _STRING.findall(attributes.get("PescSharedFiles", "")):
+        yield _plain(literal)
+
+
+def _plain(literal: str) -> str:
+    """The text of a ClassAd string."""
+    if len(literal) < 2 or literal[0] != '"':
+        return ""
+    inner = literal[1:-1]
+    if "\\" not in inner:
+        return inner
+    from dsl.submit.expressions import value_of
+
+    value = value_of(literal)
+    return value if isinstance(value, str) else ""
+

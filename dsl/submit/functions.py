@@ -1,0 +1,134 @@
+"""What `$INT(…)`, `$F…(…)` and their kin in a value come to.
+
+`call` gets the text between the parentheses, macros already put in, and `look`,
+which finds a macro by name: the functions take a macro's name as well as a value.
+"""
+
+import posixpath
+import re
+from collections.abc import Callable
+
+from dsl.submit import expressions
+from dsl.submit.macros import BadMacro
+from dsl.submit.mistakes import shown
+
+Look = Callable[[str], str | None]
+
+_INTEGER_FORMAT = re.compile(r"([^%]*)%[-+ 0#]*\d{0,3}(\.\d{0,2})?[diuxXo][^%]*\Z")
+_REAL_FORMAT = re.compile(r"([^%]*)%[-+ 0#]*\d{0,3}(\.\d{0,2})?[feEgG][^%]*\Z")
+_TEXT_FORMAT = re.compile(r"([^%]*)%-?\d{0,3}(\.\d{0,3})?s[^%]*\Z")
+
+
+def call(function: str, argument: str, look: Look) -> str:
+    """Return what `$function(argument)` stands for, or raise BadMacro."""
+    if function.startswith("F"):
+        return file_parts(function[1:], _value(argument.strip(), look))
+    words = [word.strip() for word in argument.split(",")]
+    match function:
+        case "INT":
+            return _formatted(function, words, look, _INTEGER_FORMAT, "%d")
+        case "REAL":
+            return _formatted(function, words, look, _REAL_FORMAT, "")
+        case "STRING" | "EVAL":
+            return _formatted(function, words if function == "STRING" else [argument.strip()], look, _TEXT_FORMAT, "%s")
+        case "SUBSTR":
+            return _substring(words, look)
+        case "CHOICE":
+            return _choice(words, look)
+        case "BASENAME":
+            name = posixpath.basename(_value(words[0], look))
+            return name.removesuffix(words[1]) if len(words) > 1 else name
+        case "DIRNAME":
+            folder = posixpath.dirname(_value(words[0], look))
+            return folder + "/" if folder and not folder.endswith("/") else folder
+        case _:
+            raise BadMacro(f"${function}() is not carried out yet by this version",
+                           cure="Give the values as items: queue x in (…).")
+
+
+def file_parts(options: str, path: str) -> str:
+    """`$Fpnx(path)`: the asked parts of a file name."""
+    path = path.strip('"')
+    folder, slash, file = path.rpartition("/")
+    folder += slash
+    stem, dot, extension = file.rpartition(".")
+    if not dot:
+        stem, extension = file, ""
+    result = ""
+    bare = "b" in options
+    wanted = set(options)
+    if not wanted & set("pdnx"):
+        result = path
+    if "p" in wanted:
+        result += folder.rstrip("/") if bare and wanted.isdisjoint("nx") and folder != "/" else folder
+    elif "d" in wanted:
+        kept = "/".join(folder.rstrip("/").split("/")[-options.count("d") :])
+        result += kept + ("" if bare and wanted.isdisjoint("nx") else "/" if folder else "")
+    if "n" in wanted:
+        result += stem
+    if "x" in wanted and dot:
+        result += extension if bare and "n" not in wanted else "." + extension
+    if "w" in wanted:
+        result = result.replace("/", "\\")
+    elif "u" in wanted:
+        result = result.replace("\\", "/")
+    if "q" in wanted:
+        return f'"{result}"'
+    return f"'{result}'" if "a" in wanted else result
+
+
+def _formatted(function: str, words: list[str], look: Look, allowed: re.Pattern[str], plain: str) -> str:
+    text = _value(words[0], look)
+    layout = ",".join(words[1:])
+    if layout and not allowed.match(layout):
+        raise BadMacro(f"{shown(layout)!r} is no format for ${function}()", cure=f"Write ${function}(x) or, say, "
+                       f"${function}(x,{'%05d' if function == 'INT' else '%.3f' if function == 'REAL' else '%10s'}).")
+    kind = "an integer" if function == "INT" else "a number"
+    value = expressions.value_of(text)
+    if function == "INT" and isinstance(value, int | float) and abs(value) < 2**63:
+        return (layout or plain) % int(value)
+    if function == "REAL" and isinstance(value, int | float):
+        return (layout % float(value)) if layout else f"{float(value):.16G}"
+    if function in ("STRING", "EVAL") and value is not None:
+        return (layout or plain) % expressions.as_text(value)
+    wanted = kind if function in ("INT", "REAL") else "a value"
+    raise BadMacro(f"${function}({shown(words[0])}) does not evaluate to {wanted}",
+                   f"It stands for {shown(text)!r}." if text != words[0] else "")
+
+
+def _substring(words: list[str], look: Look) -> str:
+    text = _value(words[0], look)
+    start = _number("SUBSTR", words[1] if len(words) > 1 else "0", look)
+    if start < 0:
+        start = max(0, len(text) + start)
+    rest = text[start:]
+    if len(words) < 3:
+        return rest
+    length = _number("SUBSTR", words[2], look)
+    return rest[:length] if length else ""
+
+
+def _choice(words: list[str], look: Look) -> str:
+    index = _number("CHOICE", words[0], look)
+    choices = words[1:]
+    if len(choices) == 1 and (listed := look(choices[0])) is not None:
+        choices = [choice.strip() for choice in listed.split(",")]
+    if not 0 <= index < len(choices):
+        raise BadMacro(f"$CHOICE(): there is no choice number {index}",
+                       f"There are {len(choices)}, counted from 0.")
+    chosen = choices[index]
+    return chosen if (found := look(chosen)) is None or len(words) == 2 else found
+
+
+def _number(function: str, word: str, look: Look) -> int:
+    text = _value(word, look)
+    value = expressions.value_of(text)
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise BadMacro(f"${function}(): {shown(word)!r} is not a whole number",
+                       f"It stands for {shown(text)!r}." if text != word else "")
+    return value
+
+
+def _value(word: str, look: Look) -> str:
+    found = look(word)
+    return word if found is None else found

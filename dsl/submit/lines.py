@@ -1,0 +1,111 @@
+"""From the text of a submit file to its logical lines.
+
+A logical line may have been written over several with `\\` at their ends; it
+remembers where each stretch of it stood, so that a caret points at the place
+in the file. Comments and blank lines are gone; tables and `@=` blocks are read
+as they stand, line by line, by whoever finds their beginning.
+"""
+
+import re
+from dataclasses import dataclass
+
+from dsl.submit.mistakes import Mistake
+
+MAX_LINE_CHARACTERS = 1 << 20
+_NOT_TEXT = re.compile(r"[\x00\ud800-\udfff]")
+_CONTINUES = re.compile(r"\\[ \t]*\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A logical line. `pieces` are (offset in `text`, line of the file, column), ascending."""
+
+    text: str
+    pieces: tuple[tuple[int, int, int], ...]
+
+    def place(self, offset: int) -> tuple[int, int]:
+        """Line and column (from 1) of the file where the character at `offset` was written."""
+        chosen = self.pieces[0]
+        for piece in self.pieces:
+            if piece[0] > offset:
+                break
+            chosen = piece
+        return chosen[1], chosen[2] + offset - chosen[0]
+
+
+class Reader:
+    """Hands out the lines of one file, and makes mistakes that point into it."""
+
+    def __init__(self, name: str, text: str) -> None:
+        self.name = name
+        self.raw = [line.removesuffix("\r") for line in text.removeprefix("\ufeff").split("\n")]
+        if self.raw[-1] == "":
+            self.raw.pop()
+        self.mistakes: list[Mistake] = []
+        self._next = 0
+
+    def mistake(self, line: int, column: int, what: str, why: str = "", cure: str = "", length: int = 1) -> Mistake:
+        source = self.raw[line - 1] if 1 <= line <= len(self.raw) else ""
+        return Mistake(self.name, line, column, what, why, cure, source, length)
+
+    @property
+    def line_number(self) -> int:
+        """The line (from 1) that was handed out last."""
+        return self._next
+
+    def raw_line(self) -> str | None:
+        """The next line as it stands, or None at the end."""
+        if self._next >= len(self.raw):
+            return None
+        self._next += 1
+        return self.raw[self._next - 1]
+
+    def logical_line(self) -> Line | None:
+        """The next line that says something, its continuations joined."""
+        while (raw := self.raw_line()) is not None:
+            stripped = raw.lstrip(" \t\f\v")
+            if not stripped or stripped.startswith("#"):
+                continue
+            line = self._joined(raw)
+            if line is not None:
+                return line
+        return None
+
+    def _joined(self, raw: str) -> Line | None:
+        """`raw` with what continues it; None, and a mistake, if that is not acceptable text."""
+        first, length = self._next, 0
+        parts: list[str] = []
+        pieces: list[tuple[int, int, int]] = []
+        while True:
+            body = raw.lstrip(" \t\f\v") if parts else raw
+            column = len(raw) - len(body) + 1
+            continues = _CONTINUES.search(body[-200:])
+            if continues:
+                body = body[: len(body) - (len(body[-200:]) - continues.start())]
+            pieces.append((length, self._next, column))
+            parts.append(body)
+            length += len(body)
+            if not continues or (following := self.raw_line()) is None:
+                break
+            raw = following
+            if raw.lstrip().startswith("#"):
+                self.mistakes.append(self.mistake(
+                    self._next, 1, "a comment cannot stand inside a continued line",
+                    f"Line {self._next - 1} ends in \"\\\", so this line would become part of its value.",
+                    "Move the comment above the command.", len(raw)))
+                raw = "\\"
+        text = "".join(parts).rstrip()
+        if length > MAX_LINE_CHARACTERS:
+            self.mistakes.append(self.mistake(
+                first, 1, f"this line is {length:,} characters long",
+                f"A line may have at most {MAX_LINE_CHARACTERS:,}.",
+                "Put long lists into a file: queue … from FILE."))
+            return None
+        if bad := _NOT_TEXT.search(text):
+            line, column = Line(text, tuple(pieces)).place(bad.start())
+            kind = "a NUL byte" if bad[0] == "\0" else "a byte that is not UTF-8"
+            self.mistakes.append(self.mistake(
+                line, column, f"{kind} in the text", "A submit file is plain text.",
+                "Is this the right file? Save it as UTF-8."))
+            return None
+        return Line(text, tuple(pieces)) if text else None

@@ -1,0 +1,240 @@
+"""What one logical line says; the grammar is `submit.lark`.
+
+Lark's exceptions become `BadLine`, in words that say what such a line should look like.
+"""
+
+import re
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from dsl.submit.mistakes import nearest, shown
+
+if TYPE_CHECKING:
+    from lark import Lark, Token
+
+COUNT_LIMIT = 10**12
+"""Counts beyond it stay at it: they are out of range anyway."""
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """`name = value`; `offset` is where the value begins in its line."""
+
+    name: str
+    value: str
+    offset: int
+    name_offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class Attribute:
+    """`+Name = expression` or `MY.Name = expression`."""
+
+    name: str
+    value: str
+    offset: int
+    name_offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """`name @=TAG`: the lines up to `@TAG` are the value."""
+
+    name: str
+    tag: str
+    name_offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """`queue …`; what the arguments say is known once their macros are expanded."""
+
+    arguments: str
+    offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """`if`, `elif`, `else` or `endif`."""
+
+    word: str
+    condition: str
+    offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """`error : text` or `warning : text`."""
+
+    kind: str
+    text: str
+
+
+Statement = Assignment | Attribute | Block | Queue | Condition | Message
+
+
+@dataclass(frozen=True, slots=True)
+class QueueArguments:
+    """`[count] [names] [in | from | matching [kind] [slice] list]`."""
+
+    count: int | None = None
+    names: tuple[str, ...] = ()
+    source: str | None = None
+    kind: str = ""
+    slice: str | None = None
+    list: str = ""
+
+
+class BadLine(Exception):
+    """The line says nothing that can be understood, from `offset` on."""
+
+    def __init__(self, offset: int, length: int, what: str, why: str = "", cure: str = "") -> None:
+        super().__init__(what)
+        self.offset, self.length, self.what, self.why, self.cure = offset, length, what, why, cure
+
+
+def parse_line(text: str) -> Statement:
+    """Return the statement of one logical line, or raise BadLine."""
+    from lark.exceptions import UnexpectedInput
+
+    try:
+        statement: Statement = _parser("line").parse(text)  # type: ignore[assignment]
+    except UnexpectedInput as error:
+        raise _bad_line(text, _offset(error, text)) from None
+    return statement
+
+
+def parse_queue_arguments(text: str) -> QueueArguments:
+    """Return what stands after `queue`, macros expanded, or raise BadLine."""
+    if not text.strip():
+        return QueueArguments()
+    from lark.exceptions import UnexpectedInput
+
+    try:
+        arguments: QueueArguments = _parser("queue_arguments").parse(text)  # type: ignore[assignment]
+    except UnexpectedInput as error:
+        offset = _offset(error, text)
+        raise BadLine(offset, len(text) - offset, "this queue line is not understood",
+                      f"{shown(text[offset:], 30)!r} does not fit here." if text[offset:] else "Something is missing.",
+                      "Write: queue [count] [names in (list) | names from FILE | names matching GLOB]") from None
+    return arguments
+
+
+@cache
+def _parser(start: str) -> "Lark":
+    from lark import Lark
+
+    return Lark.open_from_package("dsl.submit", "submit.lark", start=start, parser="lalr", lexer="contextual",
+                                  transformer=_statements(), maybe_placeholders=False)
+
+
+def _statements() -> Any:
+    """The Lark transformer. It runs at the parser's reductions, so depth costs no stack."""
+    from lark import Transformer, v_args
+
+    @v_args(inline=True)
+    class Statements(Transformer[Any, Any]):
+        def assignment(self, name: "Token", value: "Token | None" = None) -> Assignment:
+            return Assignment(str(name), _text(value), _start(value, name), _start(name))
+
+        def attribute(self, name: "Token", value: "Token | None" = None) -> Attribute:
+            bare = name[1:] if name.startswith("+") else name[3:]
+            return Attribute(str(bare), _text(value), _start(value, name), _start(name))
+
+        def block(self, name: "Token", tag: "Token") -> Block:
+            return Block(str(name), str(tag), _start(name))
+
+        def queue(self, word: "Token", arguments: "Token | None" = None) -> Queue:
+            return Queue(_text(arguments), _start(arguments, word))
+
+        def condition(self, word: "Token", condition: "Token | None" = None) -> Condition:
+            return Condition(word.lower(), _text(condition), _start(condition, word))
+
+        def message(self, kind: "Token", text: "Token | None" = None) -> Message:
+            return Message(kind.lower(), _text(text))
+
+        def queue_arguments(self, *parts: Any) -> QueueArguments:
+            known: dict[str, Any] = {}
+            for part in parts:
+                known |= part
+            return QueueArguments(**known)
+
+        def count(self, value: int) -> dict[str, Any]:
+            return {"count": value}
+
+        def names(self, *tokens: "Token") -> dict[str, Any]:
+            return {"names": tuple(str(token) for token in tokens)}
+
+        def source(self, word: "Token", *tokens: "Token") -> dict[str, Any]:
+            return {"source": word.lower()} | {token.type.lower(): str(token) for token in tokens}
+
+        def integer(self, digits: "Token") -> int:
+            return int(digits) if len(digits) < 13 else COUNT_LIMIT
+
+        def add(self, left: int, right: int) -> int:
+            return _bounded(left + right)
+
+        def subtract(self, left: int, right: int) -> int:
+            return _bounded(left - right)
+
+        def multiply(self, left: int, right: int) -> int:
+            return _bounded(left * right)
+
+        def negate(self, value: int) -> int:
+            return -value
+
+    return Statements()
+
+
+def _bounded(value: int) -> int:
+    return max(-COUNT_LIMIT, min(COUNT_LIMIT, value))
+
+
+def _text(token: "Token | None") -> str:
+    return "" if token is None else str(token)
+
+
+def _start(*tokens: "Token | None") -> int:
+    return next((token.start_pos or 0 for token in tokens if token is not None), 0)
+
+
+def _offset(error: Any, text: str) -> int:
+    """Where Lark stopped; at the end of the text it says so in several ways."""
+    position = getattr(error, "pos_in_stream", None)
+    token = getattr(error, "token", None)
+    if token is not None and token.type == "$END":
+        return len(text)
+    return position if isinstance(position, int) and 0 <= position <= len(text) else len(text)
+
+
+_FIRST_WORD = re.compile(r"[ \t\f\v]*([^\s=:]*)")
+_LATER = ("include", "use", "sweep", "table")
+
+
+def _bad_line(text: str, offset: int) -> BadLine:
+    """Say what is wrong with a line that is no statement."""
+    found = _FIRST_WORD.match(text)
+    word, start = (found[1], found.start(1)) if found else ("", 0)
+    lower = word.lower()
+    if lower in _LATER:
+        return BadLine(start, len(word), f'"{lower}" is not carried out yet by this version',
+                       cure="Write its commands into this file.")
+    if lower in ("else", "elseif", "endif"):
+        return BadLine(start, len(word), f'"{lower}" stands alone on its line',
+                       cure="For another condition write: elif CONDITION")
+    before, equals, _ = text.partition("=")
+    if equals and not before.strip(" \t@"):
+        return BadLine(start, 1, 'there is no name before "="', cure="Write: name = value")
+    if equals and ":" not in before:
+        name = before.strip(" \t@")
+        why = "A name consists of letters, digits, \"_\" and \".\"."
+        cure = "For an attribute of your own write: +Name = value" if name.startswith("+") else ""
+        return BadLine(start, len(name), f'"{shown(name)}" is not a name', why, cure)
+    if text[offset:].lstrip().startswith(":") or lower.endswith(":"):
+        return BadLine(start, len(word), f'"{shown(word)}" does not take a colon',
+                       'Only "error" and "warning" do.', f"Write: {shown(word)} = value")
+    guess = nearest(lower, ("queue", "if", "elif", "else", "endif"))
+    return BadLine(start, len(word) or 1, "this line says nothing that is known here",
+                   'A line is "name = value", "+Attribute = expression" or "queue …".',
+                   f'Did you mean "{guess}"?' if guess and guess != lower else "")

@@ -1,0 +1,136 @@
+"""The queue line: how many jobs, and for which items."""
+
+from dataclasses import dataclass
+
+from dsl.submit.description import Files
+from dsl.submit.items import BadItems, inline, listed, row, sliced
+from dsl.submit.lines import Reader
+from dsl.submit.mistakes import Mistake, shown
+from dsl.submit.parse import BadLine, QueueArguments, parse_queue_arguments
+
+MAX_COUNT = 100_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Queued:
+    """Job `p` is step `p % steps` of item `p // steps`; without names there are no items."""
+
+    names: list[str]
+    items: list[list[str]]
+    steps: int
+    warnings: list[Mistake]
+
+
+def queued(expanded: str, written: str, offset: int, reader: Reader, files: Files) -> Queued:
+    """What a queue line with these arguments asks for; its table is read from `reader`."""
+    start = reader.line_number
+    try:
+        arguments = parse_queue_arguments(expanded)
+        steps, warnings = _steps(arguments, reader, start)
+        if arguments.source is None:
+            return Queued([], [], steps, warnings)
+        names = list(arguments.names) or ["Item"]
+        rows = _rows(arguments, len(names), reader, files, warnings)
+        rows, numbers = sliced(rows, arguments.slice)
+    except BadLine as bad:
+        exact = expanded == written
+        raise BadLine(offset + bad.offset if exact else offset, bad.length if exact else len(written),
+                      bad.what, bad.why if exact else f"{bad.why}\nAfter expansion: queue {shown(expanded, 80)}",
+                      bad.cure) from None
+    except BadItems as bad:
+        at = written.find(bad.part)
+        raise BadLine(offset + max(at, 0), len(bad.part) if at >= 0 else len(written), bad.what, bad.why,
+                      bad.cure) from None
+    if numbers is not None:
+        # A slice keeps the numbers that its rows had: they become cells.
+        names += ["Row", "ItemIndex"]
+        rows = [[*cells, str(number), str(number)] for cells, number in zip(rows, numbers, strict=True)]
+    if not rows:
+        warnings.append(reader.mistake(start, 1, "no jobs are queued: there are no items"))
+    return Queued(names, rows, steps, warnings)
+
+
+def _steps(arguments: QueueArguments, reader: Reader, line: int) -> tuple[int, list[Mistake]]:
+    count = 1 if arguments.count is None else arguments.count
+    if not 0 <= count <= MAX_COUNT:
+        raise BadItems(str(count) if count < 0 else "", f"cannot queue {count:,} jobs", f"The count goes from 1 to {MAX_COUNT:,}.",
+                       "Write, say: queue 10")
+    if count == 0:
+        return 1, [reader.mistake(line, 1, "queue 0 queues one job, as in HTCondor", "", "Write queue 1.")]
+    return count, []
+
+
+def _rows(arguments: QueueArguments, width: int, reader: Reader, files: Files,
+          warnings: list[Mistake]) -> list[list[str]]:
+    if not arguments.list.strip():
+        raise BadItems("", f'nothing follows "{arguments.source}"', "", f"Write, say: queue x {_EXAMPLES[arguments.source or 'in']}")
+    if arguments.list.strip().startswith("[") and arguments.slice is None:
+        raise BadItems(arguments.list, "this slice is not closed", "", "Write [start:stop:step], as in Python.")
+    if arguments.source == "matching":
+        return [[name] + [""] * (width - 1) for name in _matching(arguments, files)]
+    written = inline(arguments)
+    if arguments.source == "in":
+        items = listed(written) if written is not None else [
+            line.strip() for line in _table(reader) if line.strip() and not line.strip().startswith("#")]
+        return [[item] + [""] * (width - 1) for item in items]
+    if arguments.list.strip().startswith("("):
+        lines = [written] if written is not None else _table(reader)
+        lines = [line for line in lines if line.strip()]
+    else:
+        lines = _lines_of(arguments.list.strip(), reader, files, warnings)
+    return [row(line, width) for line in lines]
+
+
+_EXAMPLES = {"in": "in (a, b, c)", "from": "from items.txt", "matching": "matching *.dat"}
+
+
+def _table(reader: Reader) -> list[str]:
+    """The lines up to the one that says `)`; a `\\` at the end of a row continues it."""
+    start = reader.line_number
+    lines: list[str] = []
+    continued = False
+    while (raw := reader.raw_line()) is not None:
+        text = raw.strip()
+        if text.startswith(")") and not continued:
+            return lines
+        body = text.removesuffix("\\")
+        if continued:
+            lines[-1] += body
+        else:
+            lines.append(body)
+        continued = text.endswith("\\")
+    raise BadItems("(", f"the table that begins on line {start} is not closed", "",
+                   "End it with a line that says \")\".")
+
+
+def _lines_of(path: str, reader: Reader, files: Files, warnings: list[Mistake]) -> list[str]:
+    if path.endswith("|") or path == "-":
+        raise BadItems(path, "items from a program or from standard input are not carried out yet by this version",
+                       "", "Write them into a file and say: queue … from FILE")
+    try:
+        text = files.read_text(path)
+    except UnicodeError:
+        raise BadItems(path, f"{shown(path)} is not text", "It is not UTF-8.", "Is this the right file?") from None
+    except OSError as error:
+        raise BadItems(path, f"cannot read {shown(path)}: {error.strerror or error}", "",
+                       "Is the name right? It is looked for where pesc_submit is called.") from None
+    lines = text.removeprefix("\ufeff").split("\n")
+    if lines[-1] == "":
+        lines.pop()
+    kept = [line for line in lines if line.strip()]
+    if len(kept) < len(lines):
+        warnings.append(reader.mistake(reader.line_number, 1, f"{len(lines) - len(kept)} blank lines of {shown(path)} "
+                                       "are passed over", "HTCondor would repeat the line above each."))
+    return kept
+
+
+def _matching(arguments: QueueArguments, files: Files) -> list[str]:
+    """The files of each pattern, sorted; folders end in `/`."""
+    kind = arguments.kind or "any"
+    found: list[str] = []
+    for pattern in listed(inline(arguments) or ""):
+        for path in files.glob(pattern):
+            is_dir = files.is_dir(path)
+            if kind == "any" or (kind == "dirs") == is_dir:
+                found.append(path.rstrip("/") + "/" if is_dir else path)
+    return list(dict.fromkeys(found))

@@ -1,0 +1,317 @@
+"""Reading a submit file: from its text to a Description, or to all its mistakes at once.
+
+Two steps. `statements.Statements` goes through the lines and keeps what they set;
+here its commands are judged by the table, turned into attributes, and tried out on
+some jobs, so that what is wrong is said where it is written.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from dsl.submit.attributes import ALWAYS, MAKERS, Maker, count, without_quotes
+from dsl.submit.description import Description, Files, Site
+from dsl.submit.expander import Expander, own_value
+from dsl.submit.given import IWD, Given, Wrong
+from dsl.submit.macros import ENVIRONMENT, BadMacro, Program
+from dsl.submit.mistakes import Mistake, SubmitErrors, nearest, shown
+from dsl.submit.program import check_program
+from dsl.submit.statements import Statements
+from dsl.submit.table import COMMANDS, Command, Status, carried_out, find
+
+MAX_JOBS = 100_000_000
+TRIED_ROWS = 500
+"""So many items are tried out when the file is read; the rest when their jobs are looked at."""
+
+
+def read(text: str, *, name: str, files: Files, variables: Mapping[str, str] | None = None,
+         appended: Sequence[str] = (), environ: Mapping[str, str] | None = None, site: Site | None = None) -> Description:
+    """Return what `text` asks for; raise SubmitErrors with everything that is wrong with it."""
+    site = site or Site()
+    statements = Statements(name, text, files, predefined(name, site, environ or {}), variables or {})
+    statements.run(appended)
+    return _Reading(statements, files, site).description()
+
+
+def predefined(name: str, site: Site, environ: Mapping[str, str]) -> dict[str, str]:
+    """The macros that are there from the start."""
+    now = site.now
+    return {
+        "arch": site.arch, "opsys": site.opsys, "submit_file": name, IWD: site.iwd,
+        "submit_time": str(int(now.timestamp())), "year": f"{now.year}", "month": f"{now.month}", "day": f"{now.day}",
+        **{ENVIRONMENT + variable: value for variable, value in environ.items()},
+    }
+
+
+class _Reading:
+    """The second step, on what the lines have set."""
+
+    def __init__(self, statements: Statements, files: Files, site: Site) -> None:
+        self.lines = statements
+        self.files = files
+        self.site = site
+        self.scope = statements.job_scope()
+        self.is_pesc = statements.name.lower().endswith(".pesc")
+        self.raw: dict[str, str] = {}
+        """Canonical command → its text."""
+        self.word: dict[str, str] = {}
+        """Canonical command → the word it was written as."""
+        self.programs: dict[str, Program] = {}
+        self.template: dict[str, str] = {}
+        self.varying: dict[str, str] = {}
+        self.warnings: list[Mistake] = list(statements.warnings)
+
+    def description(self) -> Description:
+        self._sort_words()
+        self._compile()
+        self._check_program()
+        repetitions = self._repetitions()
+        self._make()
+        self._own_attributes()
+        steps = self.lines.steps * repetitions
+        items = self.lines.items
+        total = steps * (len(items) if self.lines.item_names else 1)
+        if total > MAX_JOBS:
+            self._complain("repetitions" if repetitions > 1 else "queue", f"this asks for {total:,} jobs",
+                           f"One file may queue {MAX_JOBS:,}.")
+        macros = self._needed_macros()
+        described = Description(self.lines.name, self.template, self.varying, macros, self.lines.item_names,
+                                items, steps, total, self.warnings, [], self.mistake)
+        if not self.lines.mistakes:
+            self._try_out(described)
+        described.unused.extend(self._unused())
+        if self.lines.mistakes:
+            unique = dict.fromkeys(self.lines.mistakes)
+            raise SubmitErrors(sorted(unique, key=lambda mistake: (mistake.line, mistake.column)))
+        return described
+
+    def mistake(self, command: str, what: str, why: str = "", cure: str = "", fragment: str = "") -> Mistake:
+        """A mistake that points at the value of `command`, or at `fragment` in it."""
+        word = self.word.get(command, command)
+        raw = self.lines.macros.get(word.lower(), "")
+        offset = raw.find(fragment) if fragment else -1
+        return self.lines.at_value(word, what, why, cure, max(offset, 0),
+                                   len(fragment) if offset >= 0 else max(len(raw), 1))
+
+    def _complain(self, command: str, what: str, why: str = "", cure: str = "") -> None:
+        self.lines.mistakes.append(self.mistake(command, what, why, cure))
+
+    def _wrong(self, wrong: Wrong, job: str = "") -> None:
+        word = self.word.get(wrong.command, wrong.command)
+        raw = self.lines.macros.get(word.lower(), "")
+        if "$" in raw:  # the offset counts in the expanded text: point at the whole value
+            try:
+                expanded = self.scope.constant(raw)
+            except BadMacro:
+                expanded = None
+            why = "\n".join(filter(None, [wrong.why, f"After expansion: {shown(expanded, 80)}" if expanded else job]))
+            found = self.lines.at_value(word, wrong.what, why, wrong.cure, 0, max(len(raw), 1))
+        else:
+            length = wrong.length or max(len(raw), 1)
+            found = self.lines.at_value(word, wrong.what, wrong.why, wrong.cure, wrong.offset, length)
+        self.lines.mistakes.append(found)
+
+    # --- the words --------------------------------------------------------------------
+
+    def _sort_words(self) -> None:
+        """Tell commands from macros; refuse what is not carried out."""
+        for word in self.lines.written:
+            command = None if word.startswith("+") or "." in word else find(word)
+            if command is None or self._is_only_a_macro(word, command):
+                continue
+            if command.status is Status.REFUSED:
+                self.lines.mistakes.append(self.lines.at_name(
+                    word, f'"{self.lines.spelled(word)}" is not carried out yet by this version',
+                    "It would be ignored, and your jobs would not be what you asked for.",
+                    "Take the line out if the jobs can do without it."))
+        for command in COMMANDS:
+            if command.status is Status.CARRIED_OUT:
+                self._take(command)
+
+    def _take(self, command: Command) -> None:
+        for word in (command.name, *command.aliases):
+            text = self.lines.macros.get(word)
+            if text is None or (command.pesc and self._is_only_a_macro(word, command)):
+                continue
+            self.scope.used.add(word)
+            if not text.strip():
+                continue
+            self.word[command.name] = word
+            if command.accepts:
+                self._check_accepted(command, text)
+            self.raw[command.name] = text
+            return
+
+    def _check_accepted(self, command: Command, text: str) -> None:
+        try:
+            value = self.scope.constant(text)
+        except BadMacro as bad:
+            self._complain(command.name, bad.what, bad.why, bad.cure)
+            return
+        if value is None or (value.strip() and without_quotes(value.strip()).lower() not in command.accepts):
+            self._complain(command.name, f"{command.name} = {shown(text)} is not carried out yet by this version",
+                           command.help, f"Write: {command.name} = {command.accepts[0]}")
+
+    def _is_only_a_macro(self, word: str, command: Command) -> bool:
+        """In a file of HTCondor's, a word of PESC that is used as a macro is the user's own."""
+        return command.pesc and not self.is_pesc and word != "process" and word in self.lines.referenced
+
+    # --- commands into attributes -----------------------------------------------------
+
+    def _compile(self) -> None:
+        for name, text in self.raw.items():
+            try:
+                self.programs[name] = self.scope.program(text)
+            except BadMacro as bad:
+                self._complain(name, bad.what, bad.why, bad.cure)
+
+    def _check_program(self) -> None:
+        found = check_program(self.raw, self.programs, self._given(), self.files, self.site)
+        for command, what, why, cure in found.mistakes:
+            self._complain(command, what, why, cure)
+        if found.main is not None:
+            self.raw["main"] = self.lines.macros["main"] = found.main
+            self.programs["main"] = self.scope.program(found.main)
+
+    def _given(self) -> Given:
+        constant = {name: program for name, program in self.programs.items() if program.constant}
+        return Given(self.scope, constant, {})
+
+    def _repetitions(self) -> int:
+        try:
+            text = self._given().text("repetitions")
+            if text is None and "repetitions" in self.raw:
+                raise Wrong("repetitions", "repetitions cannot differ from job to job")
+            return 1 if text is None else count("repetitions", text)
+        except Wrong:
+            return 1  # said by its maker
+
+    def _make(self) -> None:
+        """Run each maker: once for the cluster, or leave it to the jobs."""
+        self.template |= ALWAYS
+        if self.site.file_system_domain:
+            self.template["FileSystemDomain"] = f'"{self.site.file_system_domain}"'
+        given = Given(self.scope, self.programs, {})
+        for maker in MAKERS:
+            if any(not self.programs[name].constant for name in maker.reads if name in self.programs):
+                self._leave_to_jobs(maker)
+                continue
+            try:
+                self.template |= maker.make(given)
+            except Wrong as wrong:
+                self._wrong(wrong)
+
+    def _leave_to_jobs(self, maker: Maker) -> None:
+        if "repetitions" in maker.reads:
+            self._complain("repetitions", "repetitions cannot differ from job to job")
+            return
+        self.varying |= {name: self.raw[name] for name in maker.reads if name in self.raw}
+
+    def _own_attributes(self) -> None:
+        """`+Name = expression`: they go over what commands made."""
+        own = {word: text for word, text in self.lines.macros.items() if word.startswith("+")}
+        made_by_jobs = self._made_by_jobs() if own and self.varying else set()
+        for word, text in own.items():
+            name = self.lines.spelled(word).lstrip("+")
+            if name.lower().startswith("my."):
+                name = name[3:]
+            try:
+                value = self.scope.constant(text)
+                if value is None or name.lower() in made_by_jobs:
+                    self.varying[f"+{name}"] = text
+                    continue
+                for other in [known for known in self.template if known.lower() == name.lower()]:
+                    del self.template[other]
+                self.template[name] = own_value(name, value)
+            except BadMacro as bad:
+                self._complain(word, bad.what, bad.why, bad.cure)
+            except Wrong as wrong:
+                wrong.command = word
+                self._wrong(wrong)
+
+    def _made_by_jobs(self) -> set[str]:
+        """The attributes that will be made anew for every job."""
+        try:
+            return {name.lower() for name in self._expander().attributes(1, 0)}
+        except SubmitErrors:
+            return set()
+
+    def _expander(self) -> Expander:
+        return Expander({}, self.varying, self.lines.macros, self.lines.item_names, self.lines.items,
+                        self.lines.steps)
+
+    def _needed_macros(self) -> dict[str, str]:
+        """The macros that the jobs' own texts need, item cells included."""
+        if not self.varying:
+            return {}
+        texts: Iterable[str] = [*self.varying.values(),
+                                *{cell for row in self.lines.items for cell in row if "$" in cell}]
+        needed = {name for text in texts for name in self.scope.needs(text)}
+        needed |= {IWD, "arch", "opsys"}
+        return {name: self.lines.macros[name] for name in sorted(needed) if name in self.lines.macros}
+
+    def _try_out(self, described: Description) -> None:
+        """Make some jobs: what is wrong in an item should not wait for its turn."""
+        if not described.varying or not described.count:
+            return
+        try:
+            expander = described.expander()
+        except SubmitErrors as errors:
+            self.lines.mistakes += errors.mistakes
+            return
+        rows = min(len(described.items), TRIED_ROWS) or 1
+        tried = {0, described.count - 1, *(row * described.steps for row in range(rows))}
+        for proc in sorted(tried):
+            try:
+                expander.attributes(1, proc)
+            except SubmitErrors as errors:
+                self._say_of_job(errors.mistakes[0], proc)
+                return
+        self.scope.used |= expander.scope.used
+
+    def _say_of_job(self, mistake: Mistake, proc: int) -> None:
+        command = mistake.file.partition(" of job ")[0]
+        why = "\n".join(filter(None, [mistake.why, f"This is so for job {proc}."]))
+        if command in self.word or command.lower() in self.lines.macros:
+            self._complain(command.lower(), mistake.what, why, mistake.cure)
+        else:
+            self.lines.mistakes.append(Mistake(self.lines.name, 0, 0, mistake.what, why, mistake.cure))
+
+    # --- what nobody used -------------------------------------------------------------
+
+    def _unused(self) -> list[str]:
+        used = self.scope.used | self.lines.scope.used | self.lines.referenced
+        unused = []
+        for word in [*self.lines.written, *self.lines.after_queue]:
+            command = find(word)
+            late = word in self.lines.after_queue
+            if word.startswith("+") or "." in word or (not late and word in used):
+                continue
+            if command is not None and not late and command.status is Status.REFUSED:
+                continue
+            unused.append(self.lines.spelled(word))
+            self._say_unused(word, late)
+        for name in self.lines.item_names:
+            if name.lower() not in used and name.lower() not in ("item", "row", "itemindex"):
+                unused.append(f"queue variable {name}")
+                self.warnings.append(self.lines.at_name(
+                    "queue", f'the queue variable "{name}" is not used', "Is it a typo?", f"Its value is $({name})."))
+        return unused
+
+    def _say_unused(self, word: str, late: bool) -> None:
+        spelled = self.lines.spelled(word)
+        if late:
+            said = self.lines.at_name(word, f'"{spelled}" comes after queue and changes nothing', "",
+                                      "Move it above the queue line.")
+        elif self.is_pesc:
+            guess = nearest(word, carried_out())
+            said = self.lines.at_name(
+                word, f'unknown command "{spelled}"', "Nothing uses it, neither as a command nor as a macro.",
+                " ".join(filter(None, [f'Did you mean "{guess}"?' if guess else "",
+                                       f'For an attribute of your own, write "+{spelled} = …".'])))
+        else:
+            guess = nearest(word, carried_out())
+            said = self.lines.at_name(word, f'"{spelled}" was not used', "Is it a typo?",
+                                      f'Did you mean "{guess}"?' if guess else "")
+        if self.is_pesc:
+            self.lines.mistakes.append(said)
+        else:
+            self.warnings.append(said)
