@@ -174,7 +174,7 @@ def _wait_for_startds(where: Places, client: Client, names: list[str]) -> None:
 
 def connected(machines: list[Ad]) -> set[str]:
     """The names of the machines that are connected to the schedd."""
-    return {str(ad.get("Machine", ad.get("Name"))) for ad in machines if ad.get("PescConnected", True)}
+    return {str(ad.get("Name")) for ad in machines if ad.get("State") != "Offline"}
 
 
 def _fail_if_dead(where: Places, kind: str, name: str) -> None:

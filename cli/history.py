@@ -29,7 +29,7 @@ def command(arguments: list[str]) -> int:
     jobs.add_ad_options(parser)
     parser.add_pool()
     chosen = parser.read(arguments)
-    jobs.show(NAME, "/v1/history", chosen, history_table, JOB_ATTRIBUTES)
+    jobs.show(NAME, jobs.HISTORY, chosen, history_table, JOB_ATTRIBUTES)
     return DONE
 
 

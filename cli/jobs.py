@@ -12,6 +12,7 @@ from contract.client import Client
 from contract.requests import Ad
 
 DEFAULT_LIMIT = 10_000
+HISTORY = "/v1/history"
 LEFT_OFF = "Pesc-Left-Off"
 
 
@@ -61,6 +62,8 @@ def show(name: str, path: str, chosen: argparse.Namespace, as_table: Callable[[l
     else:
         ads, left_off = jobs(client, path, chosen, attributes, constraint)
         say(as_table(ads))
+    if path == HISTORY and chosen.limit == len(ads) == DEFAULT_LIMIT:
+        complain(name, f"Only the latest {count_of(len(ads), 'job')} are shown; -limit 0 shows all.")
     if left_off:
         complain(name, f"{count_of(left_off, 'more job is', 'more jobs are')} not shown; -limit 0 shows all.")
 

@@ -344,7 +344,7 @@ def bar_parts(batch: Batch, room: int) -> list[tuple[str, str]]:
 def _why_held(client: Client, batch: Batch) -> str:
     cluster = batch.cluster
     held = client.call("GET", "/v1/jobs", list[Ad], id=cluster, constraint="JobStatus == 5", limit=3,
-                       attributes=["ClusterId", "ProcId", "HoldReason"])
+                       attributes="ClusterId,ProcId,HoldReason")
     return why_held(batch, held)
 
 

@@ -57,17 +57,17 @@ def _arguments(arguments: list[str]) -> argparse.Namespace:
 
 def _batches(chosen: argparse.Namespace) -> int:
     ids, owners = split_names(chosen.which)
-    queue = connect(chosen).call("GET", "/v1/queue", Queue, id=ids, owner=owners)
+    queue = connect(chosen).call("GET", "/v1/queue", Queue, id=ids, owner=owners[0] if len(owners) == 1 else None)
+    batches = [batch for batch in queue.batches if not owners or batch.owner in owners]
+    totals = sum_of(batch.jobs for batch in batches)
     if chosen.json:
-        say_json({"totals": queue.totals, "batches": queue.batches})
-    elif chosen.totals:
-        say(totals_line(queue))
-    else:
-        say(batches_table(queue.batches))
-        say("")
-        say(totals_line(queue))
-        if any(batch.jobs.idle for batch in queue.batches) and queue.machines == 0:
-            complain(NAME, "No machine is connected: nothing can start.\n  See: pesc_pool status; pesc_pool start.")
+        say_json({"totals": totals, "batches": batches})
+        return DONE
+    if not chosen.totals:
+        say(batches_table(batches) + "\n")
+    say(totals_line(totals))
+    if totals.idle and queue.machines == 0:
+        complain(NAME, "No machine is connected: nothing can start.\n  See: pesc_pool status; pesc_pool start.")
     return DONE
 
 
@@ -103,14 +103,10 @@ def job_ids(batch: Batch) -> str:
     return f"{batch.cluster}.0" + (f"-{batch.total - 1}" if batch.total > 1 else "")
 
 
-def totals_line(queue: Queue) -> str:
-    """What the batches come to."""
-    return f"Total: {totals_text(queue.totals)}"
-
-
-def totals_text(totals: Totals) -> str:
+def totals_line(totals: Totals) -> str:
+    """What batches or jobs come to."""
     live = totals.idle + totals.running + totals.held + totals.suspended
-    return (f"{count_of(live, 'job')}; {totals.completed:,} completed, {totals.removed:,} removed, "
+    return (f"Total: {count_of(live, 'job')}; {totals.completed:,} completed, {totals.removed:,} removed, "
             f"{totals.idle:,} idle, {totals.running:,} running, {totals.held:,} held, {totals.suspended:,} suspended")
 
 
@@ -122,7 +118,7 @@ def jobs_table(ads: Iterable[Ad], now: float) -> str:
         [(job_id(ad), owner(ad), moment(ad.get("QDate")), run_time(ad, now), letter(ad), priority(ad),
           command_line(ad)) for ad in ads],
         right="RUN_TIME PRI")
-    return f"{lines}\n\nTotal: {totals_text(totals_of(ads))}"
+    return f"{lines}\n\n{totals_line(totals_of(ads))}"
 
 
 def held_table(ads: Iterable[Ad]) -> str:
@@ -159,6 +155,15 @@ def totals_of(ads: Iterable[Ad]) -> Totals:
             case JobStatus.REMOVED:
                 totals.removed += 1
     return totals
+
+
+def sum_of(several: Iterable[Totals]) -> Totals:
+    """All counts added up."""
+    total = Totals()
+    for one in several:
+        for name in Totals.__struct_fields__:
+            setattr(total, name, getattr(total, name) + getattr(one, name))
+    return total
 
 
 def _count(number: int) -> str:

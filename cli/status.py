@@ -17,7 +17,7 @@ pesc_status
 pesc_status -constraint 'Cpus >= 4' -af Name Cpus Memory
 """
 HEADING = ("Name", "OpSys", "Arch", "State", "Activity", "LoadAv", "Mem", "Cpus")
-ATTRIBUTES = "Name Machine OpSys Arch State Activity LoadAvg TotalLoadAvg Memory TotalMemory Cpus TotalCpus".split()
+ATTRIBUTES = "Name OpSys Arch State Activity LoadAvg TotalLoadAvg Memory FreeMemory Cpus FreeCpus".split()
 
 
 def main() -> int:
@@ -71,7 +71,7 @@ def machines_table(ads: Iterable[Ad]) -> str:
     from tabulate import tabulate
 
     rows = [(_text(ad, "Name"), _text(ad, "OpSys"), _text(ad, "Arch"), _text(ad, "State"), _text(ad, "Activity"),
-             _load(ad), _of(ad, "Memory", "TotalMemory"), _of(ad, "Cpus", "TotalCpus"))
+             _load(ad), _of(ad, "FreeMemory", "Memory"), _of(ad, "FreeCpus", "Cpus"))
             for ad in sorted(ads, key=lambda ad: str(get(ad, "Name", "")))]
     return tabulate(rows, HEADING, tablefmt="plain", disable_numparse=True,
                     colalign=("left",) * 5 + ("right",) * 3 if rows else None)
@@ -79,8 +79,8 @@ def machines_table(ads: Iterable[Ad]) -> str:
 
 def totals_line(ads: Sequence[Ad]) -> str:
     """How many machines, and how much of them is free."""
-    free, cpus = _sum(ads, "Cpus"), _sum(ads, "TotalCpus")
-    free_memory, memory = _sum(ads, "Memory"), _sum(ads, "TotalMemory")
+    free, cpus = _sum(ads, "FreeCpus"), _sum(ads, "Cpus")
+    free_memory, memory = _sum(ads, "FreeMemory"), _sum(ads, "Memory")
     return (f"Total: {count_of(len(ads), 'machine')}; {free:g} of {cpus:g} cpus and "
             f"{free_memory:,.0f} of {memory:,.0f} MiB of memory free")
 

@@ -104,10 +104,13 @@ def _wait_for_job(client: Client, cluster: int, proc: int, seconds: float | None
 
 def _how_it_is(client: Client, job: str) -> str | None:
     """How a job ended, or None while it is in the queue."""
-    attributes = "JobStatus"
-    if client.call("GET", "/v1/jobs", list[Ad], id=job, attributes=attributes):
-        return None
-    for ad in client.call("GET", "/v1/history", list[Ad], id=job, attributes=attributes, limit="1"):
+    try:
+        if client.call("GET", "/v1/jobs", list[Ad], id=job, attributes="JobStatus"):
+            return None
+    except Problem as problem:
+        if problem.code != "no_such_job":
+            raise
+    for ad in client.call("GET", "/v1/history", list[Ad], id=job, attributes="JobStatus", limit="1"):
         return "completed" if ad.get("JobStatus") == JobStatus.COMPLETED else "removed"
     raise Problem("no_such_job", f"There is no job {job}.", "See the numbers with: pesc_q -nobatch, pesc_history.")
 

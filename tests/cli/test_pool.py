@@ -25,7 +25,7 @@ def test_a_pool_that_was_never_started_has_no_setup(tmp_path):
 
 
 def test_a_machine_that_the_schedd_has_lost_is_not_connected():
-    assert connected([{"Name": "a"}, {"Name": "b", "PescConnected": False}]) == {"a"}
+    assert connected([{"Name": "a"}, {"Name": "b", "State": "Offline"}]) == {"a"}
 
 
 def test_only_the_end_of_a_log_is_shown(tmp_path):

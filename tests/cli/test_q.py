@@ -66,7 +66,7 @@ def test_running_jobs_are_shown_with_their_host():
 
 
 def test_batches_come_as_totals_and_batches_in_json(pool, call):
-    pool.says("GET", "/v1/queue", Queue([a_batch(idle=10)], Totals(idle=10), 1))
+    pool.says("GET", "/v1/queue", Queue([a_batch(idle=10)], Totals(idle=99), 1))
     shown = json.loads(call(main, "--json").out)
     assert set(shown) == {"totals", "batches"}
     assert shown["batches"][0]["cluster"] == 12 and shown["totals"]["idle"] == 10

@@ -3,7 +3,7 @@
 from cli.status import machines_table, main, names_constraint, totals_line
 
 MACHINE = {"Name": "lab-1", "Machine": "lab-1", "OpSys": "LINUX", "Arch": "X86_64", "State": "Unclaimed",
-           "Activity": "Idle", "LoadAvg": 0.25, "Memory": 1024, "TotalMemory": 4096, "Cpus": 3.0, "TotalCpus": 4.0}
+           "Activity": "Idle", "LoadAvg": 0.25, "FreeMemory": 1024, "Memory": 4096, "FreeCpus": 3.0, "Cpus": 4.0}
 
 
 def test_a_machine_is_one_line_with_what_is_free_of_what_there_is():
@@ -34,7 +34,7 @@ def test_machines_are_named_by_a_constraint_that_a_name_cannot_break():
 
 def test_a_name_and_a_constraint_are_both_asked_for(pool, call):
     pool.says("GET", "/v1/machines", [MACHINE])
-    assert call(main, "lab-1", "-constraint", "Cpus > 2", "-af", "Name", "Cpus").out == "lab-1 3.0\n"
+    assert call(main, "lab-1", "-constraint", "Cpus > 2", "-af", "Name", "Cpus").out == "lab-1 4.0\n"
     assert pool.asked[-1].query["constraint"] == ['(Name == "lab-1" || Machine == "lab-1") && (Cpus > 2)']
 
 

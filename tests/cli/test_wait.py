@@ -60,7 +60,7 @@ def test_one_job_is_waited_for_by_its_own_events(pool, call):
 
 def test_one_job_that_is_over_is_not_waited_for(pool, call):
     pool.says("GET", "/v1/clusters/12", a_batch(running=9))
-    pool.says("GET", "/v1/jobs", [])
+    pool.says("GET", "/v1/jobs", (404, b'{"code": "no_such_job", "message": "It is not in the queue."}'))
     pool.says("GET", "/v1/history", [{"JobStatus": 3}])
     pool.events("/v1/events", [("counts", 5, a_batch(running=9))])
     assert call(main, "12.3").out == "12.3: removed.\n"
