@@ -17,17 +17,17 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from dsl.submit.description import Description, Files, Site
-    from dsl.submit.expander import Expander, paths_of
+    from dsl.submit.expander import Expander, paths_of, plain_text
     from dsl.submit.mistakes import Mistake, SubmitErrors
     from dsl.submit.quoting import read_environment
     from dsl.submit.quoting import split as split_arguments
     from dsl.submit.reading import read
 
-__all__ = ["Description", "Expander", "Files", "Mistake", "Site", "SubmitErrors", "paths_of", "read",
+__all__ = ["Description", "Expander", "Files", "Mistake", "Site", "SubmitErrors", "paths_of", "plain_text", "read",
            "read_environment", "split_arguments"]
 
 _HOMES = {"Description": "description", "Files": "description", "Site": "description", "Expander": "expander",
-          "paths_of": "expander", "Mistake": "mistakes", "SubmitErrors": "mistakes", "read": "reading",
+          "paths_of": "expander", "plain_text": "expander", "Mistake": "mistakes", "SubmitErrors": "mistakes", "read": "reading",
           "read_environment": "quoting"}
 
 

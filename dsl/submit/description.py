@@ -71,11 +71,19 @@ class Description:
         """All attributes of one job."""
         return {**self.template, **self.expander().attributes(cluster, proc)}
 
+    def travelling(self, cluster: int = 1) -> dict[str, bool]:
+        """The absolute paths that must travel with any of the jobs; True for what `process` names."""
+        found: dict[str, bool] = {}
+        for attributes in self._path_attributes(cluster):
+            for path, is_process in paths_of(attributes):
+                found[path] = found.get(path, False) or is_process
+        return found
+
     def paths(self, proc: int | None = None, cluster: int = 1) -> list[str]:
         """The absolute paths that must travel, with one job or with any."""
-        if proc is not None:
-            return list(paths_of(self.job(cluster, proc)))
-        return list(dict.fromkeys(path for attributes in self._path_attributes(cluster) for path in paths_of(attributes)))
+        if proc is None:
+            return list(self.travelling(cluster))
+        return list(dict(paths_of(self.job(cluster, proc))))
 
     def _path_attributes(self, cluster: int) -> Iterator[Mapping[str, str]]:
         if self.varying.keys().isdisjoint(PATH_COMMANDS):
@@ -86,4 +94,3 @@ class Description:
         expander = Expander({}, varying, self.macros, self.item_names, self.items, self.steps)
         for proc in range(self.count):
             yield {**self.template, **expander.attributes(cluster, proc)}
-

@@ -4,11 +4,12 @@ The schedd runs this on what was sent to it, so nothing is taken on trust: whate
 cluster says, the only exception is `SubmitErrors`, and time and memory are bounded.
 """
 
+import posixpath
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
 from dsl.submit.attributes import MAKERS, file_list
-from dsl.submit.expressions import BadExpression, check
+from dsl.submit.expressions import BadExpression, check, value_of
 from dsl.submit.given import Given, Wrong
 from dsl.submit.macros import JOB_NAMES, BadMacro, Program, Scope
 from dsl.submit.mistakes import Mistake, SubmitErrors, shown
@@ -101,30 +102,26 @@ def own_value(name: str, text: str) -> str:
 
 
 
-def paths_of(attributes: Mapping[str, str]) -> Iterator[str]:
-    """The absolute paths that travel with a job, from its attributes as ClassAd text."""
-    import posixpath
-
-    folder = _plain(attributes.get("Iwd", '"/"'))
+def paths_of(attributes: Mapping[str, str]) -> Iterator[tuple[str, bool]]:
+    """The absolute paths that travel with a job, from its attributes; True for what `process` names."""
+    folder = plain_text(attributes.get("Iwd", '"/"'))
     for name in ("Cmd", "In"):
-        path = _plain(attributes.get(name, ""))
+        path = plain_text(attributes.get(name, ""))
         if path and path != "/dev/null":
-            yield posixpath.normpath(posixpath.join(folder, path))
-    for path in file_list(_plain(attributes.get("TransferInput", ""))):
-        yield posixpath.normpath(posixpath.join(folder, path))
+            yield posixpath.normpath(posixpath.join(folder, path)), name == "Cmd" and "PescProcess" in attributes
+    for path in file_list(plain_text(attributes.get("TransferInput", ""))):
+        yield posixpath.normpath(posixpath.join(folder, path)), False
     for literal in _STRING.findall(attributes.get("PescSharedFiles", "")):
-        yield _plain(literal)
+        yield plain_text(literal), False
 
 
-def _plain(literal: str) -> str:
-    """The text of a ClassAd string."""
+def plain_text(literal: str) -> str:
+    """The text of a ClassAd string literal, "" if it is none."""
     if len(literal) < 2 or literal[0] != '"':
         return ""
     inner = literal[1:-1]
     if "\\" not in inner:
         return inner
-    from dsl.submit.expressions import value_of
-
     value = value_of(literal)
     return value if isinstance(value, str) else ""
 

@@ -1,0 +1,280 @@
+"""What travels with a submission: files, folders and zips become contents named by their SHA-256.
+
+A folder, and a zip given to process, become a tree: a list of `TreeEntry`s that is a
+content itself. Nothing leaves its folder: a link, a name or an archive that points
+out of it is refused, and so is what is no regular file.
+"""
+
+import hashlib
+import os
+import stat
+import zipfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import msgspec
+
+from cli.localfiles import is_zip
+from contract.messages import Content, TreeEntry
+from contract.vocabulary import INLINE_BYTES, MAX_BLOB_BYTES, MAX_NAME_CHARACTERS
+
+PIECE_BYTES = 1 << 20
+MAX_TREE_FILES = 200_000
+MAX_TREE_BYTES = MAX_BLOB_BYTES
+MAX_DEPTH = 100
+KEPT_BYTES = 32 * 1024**2
+"""So much of small files is kept in memory from the digest to the upload."""
+
+
+class Unfit(Exception):
+    """`path` cannot travel. `of` is the path that the submit file names."""
+
+    def __init__(self, of: str, what: str, cure: str = "") -> None:
+        super().__init__(what)
+        self.of, self.what, self.cure = of, what, cure
+
+
+class Stamp(NamedTuple):
+    """What changes when a file is written."""
+
+    device: int
+    inode: int
+    size: int
+    mtime_ns: int
+
+    @classmethod
+    def of(cls, status: os.stat_result) -> "Stamp":
+        return cls(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where the bytes of a content come from: memory, a file, or a member of a zip."""
+
+    size: int
+    kept: bytes | None = None
+    path: str = ""
+    member: str = ""
+    stamp: Stamp | None = None
+
+    def pieces(self, offset: int = 0) -> Iterator[bytes]:
+        """The bytes from `offset` on; Unfit if the file has changed since its digest was made."""
+        if self.kept is not None:
+            yield self.kept[offset:]
+            return
+        with open(self.path, "rb") as file:
+            self._check(os.fstat(file.fileno()))
+            if self.member:
+                with zipfile.ZipFile(file) as archive, archive.open(self.member) as inside:
+                    inside.seek(offset)
+                    yield from _read(inside)
+            else:
+                file.seek(offset)
+                yield from _read(file)
+            self._check(os.fstat(file.fileno()))
+
+    def _check(self, status: os.stat_result) -> None:
+        if Stamp.of(status) != self.stamp:
+            raise changed(self.path)
+
+
+@dataclass(slots=True)
+class Packed:
+    """All that travels: `files` as the submission names them, `sources` by SHA-256."""
+
+    files: dict[str, Content] = field(default_factory=dict)
+    sources: dict[str, Source] = field(default_factory=dict)
+    _kept: int = 0
+
+    def add(self, sha256: str, source: Source) -> None:
+        if source.kept is not None and source.path:
+            if self._kept + source.size > KEPT_BYTES:
+                source = Source(source.size, None, source.path, source.member, source.stamp)
+            else:
+                self._kept += source.size
+        self.sources.setdefault(sha256, source)
+
+
+def changed(path: str) -> Unfit:
+    return Unfit(path, f"{path} was changed while it was being submitted",
+                 "Submit again once nothing writes to it.")
+
+
+def pack(travelling: Mapping[str, bool], programs: frozenset[str] = frozenset()) -> tuple[Packed, list[Unfit]]:
+    """Digest everything that travels (True: given to process); say all that cannot.
+
+    `programs` are paths that will be executed, whatever their mode says.
+    """
+    packed, unfit = Packed(), []
+    for path, is_process in travelling.items():
+        try:
+            packed.files[path] = _content(packed, path, is_process, path in programs)
+        except Unfit as error:
+            unfit.append(error)
+        except OSError as error:
+            unfit.append(Unfit(path, f"{error.filename or path}: {_in_words(error)}"))
+    return packed, unfit
+
+
+def _content(packed: Packed, path: str, is_process: bool, is_program: bool) -> Content:
+    status = os.stat(path)
+    if stat.S_ISDIR(status.st_mode):
+        return _tree(packed, path, _folder_entries(packed, path))
+    if is_process and is_zip(path):
+        return _tree(packed, path, _zip_entries(packed, path))
+    content = _file(packed, path, path)
+    return Content(content.sha256, content.size, executable=is_program or bool(status.st_mode & 0o111))
+
+
+def _file(packed: Packed, path: str, of: str) -> Content:
+    """Digest one file."""
+    before = os.stat(path)
+    if not stat.S_ISREG(before.st_mode):
+        raise Unfit(of, f"{path} is not a regular file", "Only files and folders can travel with a job.")
+    digest = hashlib.sha256()
+    small = before.st_size <= INLINE_BYTES
+    kept: list[bytes] = []
+    size = 0
+    with open(path, "rb") as file:
+        for piece in _read(file):
+            digest.update(piece)
+            size += len(piece)
+            if small:
+                kept.append(piece)
+        after = os.fstat(file.fileno())
+    if Stamp.of(before) != Stamp.of(after) or size != after.st_size:
+        raise changed(path)
+    sha256 = digest.hexdigest()
+    packed.add(sha256, Source(size, b"".join(kept) if small else None, path, "", Stamp.of(after)))
+    return Content(sha256, size)
+
+
+def _tree(packed: Packed, path: str, entries: list[TreeEntry]) -> Content:
+    encoded = msgspec.json.encode(sorted(entries, key=lambda entry: entry.path))
+    sha256 = hashlib.sha256(encoded).hexdigest()
+    packed.add(sha256, Source(len(encoded), encoded))
+    return Content(sha256, len(encoded), tree=True)
+
+
+def _folder_entries(packed: Packed, root: str) -> list[TreeEntry]:
+    """Every file below `root`. Links are followed as long as they stay inside."""
+    real_root = os.path.realpath(root)
+    entries: list[TreeEntry] = []
+    waiting = [(root, "", (real_root,))]
+    total = 0
+    while waiting:
+        folder, prefix, ancestors = waiting.pop()
+        with os.scandir(folder) as found:
+            for entry in found:
+                name = prefix + entry.name
+                _check_name(root, name)
+                real = os.path.realpath(entry.path) if entry.is_symlink() else ""
+                if real and os.path.commonpath([real, real_root]) != real_root:
+                    raise Unfit(root, f"{entry.path} is a link that leaves the folder {root}",
+                                "Copy what it points to into the folder, or take the link out.")
+                if entry.is_dir():
+                    real = real or os.path.realpath(entry.path)
+                    if real in ancestors or len(ancestors) > MAX_DEPTH:
+                        raise Unfit(root, f"{entry.path} leads back into itself", "Take the link out.")
+                    waiting.append((entry.path, name + "/", (*ancestors, real)))
+                    continue
+                content = _file(packed, entry.path, root)
+                total += content.size
+                entries.append(TreeEntry(name, content.sha256, content.size, bool(entry.stat().st_mode & 0o111)))
+                _check_amount(root, len(entries), total)
+    return entries
+
+
+def _zip_entries(packed: Packed, path: str) -> list[TreeEntry]:
+    """Every file of a zip, after looking at where its names lead."""
+    entries: list[TreeEntry] = []
+    total = 0
+    stamp = Stamp.of(os.stat(path))
+    try:
+        with zipfile.ZipFile(path) as archive:
+            files = [info for info in archive.infolist() if not info.is_dir()]
+            _check_zip_names(path, archive.infolist())
+            for info in files:
+                total += info.file_size
+                _check_amount(path, len(entries) + 1, total)
+                with archive.open(info) as inside:
+                    content = _zip_member(packed, path, info, inside, stamp)
+                mode = info.external_attr >> 16
+                entries.append(TreeEntry(os.path.normpath(info.filename), content.sha256, content.size,
+                                         bool(mode & 0o111)))
+    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, ValueError, zlib_error()) as error:
+        raise Unfit(path, f"{path} cannot be unpacked: {error}", "Make the zip again, without a password.") from None
+    return entries
+
+
+def zlib_error() -> type[Exception]:
+    import zlib
+
+    return zlib.error
+
+
+def _zip_member(packed: Packed, path: str, info: zipfile.ZipInfo, inside: "zipfile.ZipExtFile | object",
+                stamp: Stamp) -> Content:
+    digest = hashlib.sha256()
+    kept: list[bytes] = []
+    size = 0
+    small = info.file_size <= INLINE_BYTES
+    for piece in _read(inside):
+        digest.update(piece)
+        size += len(piece)
+        if size > info.file_size:
+            raise Unfit(path, f"{info.filename} in {path} is larger than the zip says", "Make the zip again.")
+        if small:
+            kept.append(piece)
+    packed.add(digest.hexdigest(), Source(size, b"".join(kept) if small else None, path, info.filename, stamp))
+    return Content(digest.hexdigest(), size)
+
+
+def _check_zip_names(path: str, infos: list[zipfile.ZipInfo]) -> None:
+    seen: set[str] = set()
+    folders: set[str] = set()
+    for info in infos:
+        name = info.filename
+        parts = name.rstrip("/").split("/")
+        if name.startswith("/") or ".." in parts or "\\" in name or (len(name) > 1 and name[1] == ":"):
+            raise Unfit(path, f"{path} holds {name!r}, which would leave its folder", "Make the zip of relative paths.")
+        if stat.S_ISLNK(info.external_attr >> 16):
+            raise Unfit(path, f"{path} holds the link {name!r}", "Zip the files themselves (zip without -y).")
+        if info.flag_bits & 1:
+            raise Unfit(path, f"{path} is locked by a password", "Make the zip without one.")
+        _check_name(path, os.path.normpath(name))
+        clean = os.path.normpath(name)
+        if not info.is_dir():
+            if clean in seen:
+                raise Unfit(path, f"{path} holds {name!r} twice", "Make the zip again.")
+            seen.add(clean)
+        folders.update("/".join(parts[:depth]) for depth in range(1, len(parts)))
+    if both := seen & folders:
+        raise Unfit(path, f"{path} holds {min(both)!r} as a file and as a folder", "Make the zip again.")
+
+
+def _check_name(of: str, name: str) -> None:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        raise Unfit(of, f"{of} holds a name that is not UTF-8: {name!r}", "Rename it.") from None
+    parts = name.split("/")
+    if any(len(part.encode()) > MAX_NAME_CHARACTERS for part in parts) or len(parts) > MAX_DEPTH or "\0" in name:
+        raise Unfit(of, f"{of} holds a name that is too long or too deep: {name[:60]!r}", "Give it a shorter one.")
+
+
+def _check_amount(of: str, files: int, size: int) -> None:
+    if files > MAX_TREE_FILES:
+        raise Unfit(of, f"{of} holds more than {MAX_TREE_FILES:,} files", "Send an archive of them instead.")
+    if size > MAX_TREE_BYTES:
+        raise Unfit(of, f"{of} comes to more than {MAX_TREE_BYTES >> 30} GiB", "Send less.")
+
+
+def _read(file: object) -> Iterator[bytes]:
+    while piece := file.read(PIECE_BYTES):  # type: ignore[attr-defined]
+        yield piece
+
+
+def _in_words(error: OSError) -> str:
+    return error.strerror or str(error)
