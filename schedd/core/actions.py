@@ -131,19 +131,19 @@ def _stop_run(pool: Pool, job: Job, why: str) -> None:
 
 def _move_rest(pool: Pool, cluster: Cluster, how: Move, reason: str, now: float) -> int:
     """Move the whole rest as one thing."""
-    state, jobs = cluster.state, cluster.rest
+    state, jobs, ranges = cluster.state, cluster.rest, cluster.rest_ranges()
     before = state.rest_status
     if (how is Move.RELEASE and before != JobStatus.HELD) or (how is Move.HOLD and before != IDLE):
         return 0
     pool.outcome.clusters.add(cluster.id)
     if how is Move.REMOVE:
-        for first, last in cluster.rest_ranges():
+        for first, last in ranges:
             gone = Job(cluster.id, first, JobStatus.REMOVED, now, priority=state.priority, remove_reason=reason,
                        ended_at=now)
             pool.outcome.history.append(Ended(cluster.owner, now, gone, last))
         cluster.recount(before, JobStatus.REMOVED, jobs)
         cluster.drop_rest()
-        say(pool, cluster, -1, "removed", now, reason=reason, jobs=jobs)
+        say(pool, cluster, -1, "removed", now, reason=reason, jobs=jobs, procs=ranges)
         close_if_over(pool, cluster)
         return jobs
     held = how is Move.HOLD
@@ -152,9 +152,10 @@ def _move_rest(pool: Pool, cluster: Cluster, how: Move, reason: str, now: float)
     state.rest_reason, state.rest_code = (reason, int(HoldCode.USER_REQUEST)) if held else ("", 0)
     cluster.recount(before, state.rest_status, jobs)
     if held:
-        say(pool, cluster, -1, "held", now, reason=reason, code=int(HoldCode.USER_REQUEST), jobs=jobs)
+        say(pool, cluster, -1, "held", now, reason=reason, code=int(HoldCode.USER_REQUEST), jobs=jobs,
+            procs=ranges)
     else:
-        say(pool, cluster, -1, "released", now, reason=reason, jobs=jobs)
+        say(pool, cluster, -1, "released", now, reason=reason, jobs=jobs, procs=ranges)
     file_rest(pool, cluster, now)
     return jobs
 

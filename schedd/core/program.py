@@ -7,7 +7,8 @@ import msgspec
 
 from contract.messages import Content, NamedContent, Program
 from dsl.classad import Ad
-from dsl.submit import split_arguments, split_environment
+from dsl.submit import Mistake, SubmitErrors
+from dsl.submit.quoting import BadQuoting, read_environment, split
 from schedd.core.ads import job_ad
 from schedd.core.cluster import Cluster
 
@@ -31,14 +32,19 @@ def program_of(cluster: Cluster, proc: int) -> Program:
 
 
 def _make(cluster: Cluster, ad: Ad, rank: int) -> Program:
+    try:
+        arguments = split(_text(ad, "Arguments")) if "Arguments" in ad else _text(ad, "Args").split()
+        environment = read_environment(_text(ad, "Environment"))
+    except BadQuoting as bad:
+        raise SubmitErrors([Mistake(f"job {cluster.id}.{rank}", 0, 0, bad.what, "", bad.cure)]) from None
     files = cluster.record.submission.files
     iwd = _text(ad, "Iwd") or "/"
     process, command = _text(ad, "PescProcess"), _text(ad, "Cmd")
     path = _absolute(iwd, process or command)
     content = files.get(path)
     return Program(
-        arguments=[] if process else split_arguments(_text(ad, "Args"), _text(ad, "Arguments")),
-        environment=split_environment(_text(ad, "Environment")),
+        arguments=[] if process else arguments,
+        environment=environment,
         command=None if content else command,
         content=content,
         name=posixpath.basename(path) or "job",

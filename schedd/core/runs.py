@@ -321,7 +321,8 @@ def _book_start(pool: Pool, cluster: Cluster, job: Job, run: Run, now: float) ->
     job.first_start_at = job.first_start_at or now
     job.last_start_at = now
     job.last_machine = run.machine
-    say(pool, cluster, job.proc, "executing", now, run.machine, host=run.machine, slot=f"slot1@{run.machine}")
+    say(pool, cluster, job.proc, "executing", now, run.machine, host=run.machine, slot=f"slot1@{run.machine}",
+        start=job.starts)
 
 
 def _book_end(pool: Pool, cluster: Cluster, job: Job, run: Run, end: RunEnd, now: float) -> None:

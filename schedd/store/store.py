@@ -62,7 +62,7 @@ class Store:
             row = await cursor.fetchone()
         if row is not None and int(row[0]) > VERSION:
             await writer.close()
-            raise Problem("other_version", f"{path} was written by a newer schedd (schema {row[0]}; ours is {VERSION}).",
+            raise Problem("other_version", f"A newer schedd wrote {path} (schema {row[0]}; ours is {VERSION}).",
                           "Start the newer version, or another state directory.")
         reader = await aiosqlite.connect(path, isolation_level=None, cached_statements=64)
         await reader.execute("pragma query_only = on")

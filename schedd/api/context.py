@@ -1,0 +1,24 @@
+"""What every handler needs, in one value."""
+
+import getpass
+import os
+from dataclasses import dataclass, field
+
+from schedd.blobs import Blobs
+from schedd.bus import Bus
+from schedd.links import Links
+from schedd.loop import Loop
+
+
+@dataclass(slots=True)
+class Context:
+    """The parts of one running schedd."""
+
+    loop: Loop
+    blobs: Blobs
+    bus: Bus
+    links: Links
+    secret: bytes
+    host: str
+    own_user: str = field(default_factory=getpass.getuser)
+    own_uid: int = field(default_factory=os.getuid)

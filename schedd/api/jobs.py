@@ -1,0 +1,224 @@
+"""Submissions, queue, history, actions, machines."""
+
+import itertools
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import msgspec
+from sanic import Request
+from sanic.response import HTTPResponse
+
+from contract.problems import Problem
+from contract.requests import Action, Batch, ClusterOutputs, Queue, Selection, Submission
+from contract.tokens import Claims
+from contract.vocabulary import JobId
+from dsl.classad import Ad, is_true, literal
+from schedd.api.context import Context
+from schedd.api.gate import answer, is_local_owner
+from schedd.core.actions import act
+from schedd.core.ads import job_ad, job_json
+from schedd.core.cluster import Cluster
+from schedd.core.job import Job
+from schedd.core.machine import Machine
+from schedd.core.pool import Pool
+from schedd.core.selection import jobs_meant, parse_constraint, parse_ids, wanted
+from schedd.core.submission import submit
+from schedd.store.store import HistoryRow
+
+MOST_LISTED = 10_000
+HISTORY_PAGE = 500
+
+
+async def post_cluster(context: Context, request: Request, claims: Claims) -> HTTPResponse:
+    submission = msgspec.json.decode(request.body, type=Submission)
+    lacking = await context.blobs.missing([content.sha256 for content in submission.files.values()])
+    if lacking:
+        raise Problem("missing_content", f"{len(lacking)} contents of the submission are not here, first {lacking[0]}.",
+                      "Upload them first, then submit again.")
+    delivers = is_local_owner(context, request, claims)
+    return answer(await context.loop.ask(submit, claims.user, context.host, delivers, submission))
+
+
+async def get_cluster(context: Context, request: Request, claims: Claims) -> HTTPResponse:
+    return answer(await batch_of(context, _number(request.match_info["cluster"])))
+
+
+async def batch_of(context: Context, number: int) -> Batch:
+    """The batch line of a cluster, in the queue or over."""
+    return (await find_cluster(context, number)).batch()
+
+
+async def find_cluster(context: Context, number: int) -> Cluster:
+    cluster = context.loop.pool.clusters.get(number) or await context.loop.store.cluster(number)
+    if cluster is None:
+        raise Problem("no_such_job", f"There is no cluster {number}, and never was.", "See yours with: pesc_q.")
+    return cluster
+
+
+async def get_queue(context: Context, request: Request, claims: Claims) -> HTTPResponse:
+    pool = context.loop.pool
+    owner = request.args.get("owner")
+    ids = {cluster for cluster, _ in parse_ids(request.args.getlist("id") or [])}
+    batches = [
+        cluster.batch()
+        for cluster in pool.clusters.values()
+        if (not owner or cluster.owner == owner) and (not ids or cluster.id in ids)
+    ]
+    return answer(Queue(batches, pool.totals(owner), sum(m.link is not None for m in pool.machines.values())))
+
+
+async def get_jobs(context: Context, request: Request, claims: Claims) -> HTTPResponse:
+    now = context.loop.clock()
+    selection = _selection(request)
+    wants, missing = wanted(context.loop.pool.clusters, selection)
+    if missing and not wants:
+        raise Problem("no_such_job", f"There is no job {', '.join(missing)} in the queue.",
+                      f"If it has left, pesc_history {missing[0]} shows it.")
+    limit, attributes = _limit(request, MOST_LISTED), _attributes(request)
+    found: Iterator[tuple[JobId, Job | None]] = itertools.chain.from_iterable(jobs_meant(want, now) for want in wants)
+    clusters = context.loop.pool.clusters
+    ads = [
+        _project(job_json(clusters[job_id.cluster], job_id.proc, job), attributes)
+        for job_id, job in itertools.islice(found, limit or None)
+    ]
+    left_off = sum(1 for _ in found) if limit and selection.constraint else _left_off(wants, limit, len(ads))
+    return answer(ads, headers={"Pesc-Left-Off": str(left_off)})
+
+
+async def get_history(context: Context, request: Request, claims: Claims) -> HTTPResponse:
+    ads: list[dict[str, Any]] = []
+    limit, attributes = _limit(request, MOST_LISTED), _attributes(request)
+    selection = _selection(request)
+    constraint = parse_constraint(selection.constraint)
+    now = context.loop.clock()
+    async for cluster, job in _history(context, selection):
+        if limit and len(ads) >= limit:
+            break
+        if constraint is None or is_true(constraint.evaluate(job_ad(cluster, job.proc, job), now=now)):
+            ads.append(_project(job_json(cluster, job.proc, job), attributes))
+    return answer(ads)
+
+
+async def post_action(context: Context, request: Request, claims: Claims) -> HTTPResponse:
+    action = msgspec.json.decode(request.body, type=Action)
+    return answer(await context.loop.ask(act, claims.user, claims.may_touch_all_jobs, action))
+
+
+async def get_outputs(context: Context, request: Request, claims: Claims) -> HTTPResponse | None:
+    number = _number(request.match_info["cluster"])
+    cluster = await find_cluster(context, number)
+    if cluster.owner != claims.user and not claims.may_touch_all_jobs:
+        raise Problem("not_yours", f"Cluster {number} belongs to {cluster.owner}; you are signed in as {claims.user}.",
+                      "Only its owner or an administrator can fetch its outputs.")
+    response = await request.respond(content_type="application/x-ndjson")
+    async for row in context.loop.store.outputs(number):
+        for proc in range(row.job.proc, row.last + 1):
+            await response.send(msgspec.json.encode(_outputs(cluster, proc, row.job)) + b"\n")
+    for job in sorted(cluster.jobs.values(), key=lambda job: job.proc):
+        if job.stdout or job.stderr or job.files:
+            await response.send(msgspec.json.encode(_outputs(cluster, job.proc, job)) + b"\n")
+    await response.eof()
+    return None
+
+
+async def get_machines(context: Context, request: Request, claims: Claims) -> HTTPResponse:
+    constraint = parse_constraint(request.args.get("constraint"))
+    attributes = _attributes(request)
+    pool, now = context.loop.pool, context.loop.clock()
+    ads = []
+    for _, machine in sorted(pool.machines.items()):
+        ad = machine_ad(pool, machine, now)
+        if constraint is None or is_true(constraint.evaluate(ad, now=now)):
+            ads.append(_project({**machine.ad.to_json(), **ad.to_json()}, attributes))
+    return answer(ads)
+
+
+def machine_ad(pool: Pool, machine: Machine, now: float) -> Ad:
+    """A machine's own ad and what the schedd knows of it."""
+    free, total = machine.free, machine.record.amounts
+    away = machine.link is None
+    own: dict[str, Any] = {
+        "Name": machine.name,
+        "MyType": "Machine",
+        "Cpus": _plain(total.cpus), "Memory": total.memory_mib, "Disk": total.disk_kib,
+        "FreeCpus": _plain(free.cpus), "FreeMemory": free.memory_mib, "FreeDisk": free.disk_kib,
+        "NumRuns": len(machine.claims),
+        "State": "Offline" if away else "Claimed" if machine.claims else "Unclaimed",
+        "Activity": "Busy" if machine.claims else "Idle",
+        "LastHeardFrom": int(machine.last_heard_at),
+    }
+    if machine.avoid_until > now:
+        own["PescAvoidedUntil"] = int(machine.avoid_until)
+    ad = Ad(parent=machine.ad)
+    for name, value in own.items():
+        ad[name] = literal(value)
+    return ad
+
+
+async def _history(context: Context, selection: Selection) -> AsyncIterator[tuple[Cluster, Job]]:
+    """Jobs that have left the queue, latest first; ranges one by one, from their end."""
+    ids: list[tuple[int | None, int | None]] = [*parse_ids(selection.ids)] or [(None, None)]
+    owners: list[str | None] = [*selection.owners] or [None]
+    clusters: dict[int, Cluster] = {}
+    for (number, proc), owner in itertools.product(ids, owners):
+        before = None
+        while rows := await context.loop.store.history(before, HISTORY_PAGE, number, proc, owner):
+            for row in rows:
+                if row.job.cluster not in clusters:
+                    clusters[row.job.cluster] = await find_cluster(context, row.job.cluster)
+                for job in _singles(row, proc):
+                    yield clusters[row.job.cluster], job
+            before = rows[-1].id
+
+
+def _singles(row: HistoryRow, proc: int | None) -> Iterator[Job]:
+    if row.last == row.job.proc:
+        yield row.job
+        return
+    for number in [proc] if proc is not None else range(row.last, row.job.proc - 1, -1):
+        yield msgspec.structs.replace(row.job, proc=number)
+
+
+def _outputs(cluster: Cluster, proc: int, job: Job) -> ClusterOutputs:
+    ad = job_ad(cluster, proc, None)
+    out, err = ad.evaluate("Out"), ad.evaluate("Err")
+    return ClusterOutputs(
+        proc, int(job.status), job.exit_code, job.exit_signal, job.last_machine, job.stdout, job.stderr, job.files,
+        job.warnings, out if isinstance(out, str) else "", err if isinstance(err, str) else "",
+    )
+
+
+def _left_off(wants: list[Any], limit: int, listed: int) -> int:
+    if not limit or listed < limit:
+        return 0
+    meant = sum(len(w.cluster.jobs) + w.cluster.rest if w.procs is None else len(w.procs) for w in wants)
+    return max(0, meant - listed)
+
+
+def _selection(request: Request) -> Selection:
+    return Selection(request.args.getlist("id") or [], request.args.getlist("owner") or [],
+                     constraint=request.args.get("constraint"))
+
+
+def _attributes(request: Request) -> frozenset[str]:
+    return frozenset(name.strip().lower() for name in request.args.get("attributes", "").split(",") if name.strip())
+
+
+def _project(ad: dict[str, Any], attributes: frozenset[str]) -> dict[str, Any]:
+    return {name: value for name, value in ad.items() if name.lower() in attributes} if attributes else ad
+
+
+def _limit(request: Request, default: int) -> int:
+    text = request.args.get("limit")
+    return default if text is None else _number(text)
+
+
+def _number(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) < 16):
+        raise Problem("bad_request", f"{text[:80]!r} is not a number.", "Give a whole number.")
+    return int(text)
+
+
+def _plain(number: float) -> int | float:
+    return int(number) if number == int(number) else number
+

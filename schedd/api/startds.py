@@ -1,0 +1,101 @@
+"""The WebSocket of a startd: frames in become events of the core, instructions go out.
+
+See `contract.messages` for what is said, `schedd.links` for the way out.
+"""
+
+import asyncio
+import contextlib
+import hashlib
+import logging
+from typing import Any
+
+import msgspec
+from sanic import Request
+
+from contract.messages import (
+    AdChanged,
+    Beat,
+    Ended,
+    FromStartd,
+    Hello,
+    OutputChunk,
+    Progressed,
+    Refused,
+    Used,
+    decode_from_startd,
+)
+from contract.vocabulary import INLINE_BYTES
+from schedd.api.context import Context
+from schedd.core.runs import on_ad, on_beat, on_ended, on_gone, on_hello, on_progressed, on_used
+from schedd.links import Link
+
+log = logging.getLogger("schedd.startds")
+
+HELLO_SECONDS = 30.0
+
+
+async def serve(context: Context, request: Request, websocket: Any) -> None:
+    """One connection, from its Hello to its end."""
+    link = context.links.add(websocket, context.loop.store)
+    writer = asyncio.create_task(link.write_all())
+    try:
+        if await _greet(context, link, websocket):
+            async for frame in websocket:
+                _take(context, link, _decode(frame))
+    except (msgspec.MsgspecError, ValueError) as error:
+        log.warning("a startd was not understood", extra={"machine": link.name, "error": str(error)})
+        link.post([Refused("bad_request", f"A message was not understood: {error}.")])
+    finally:
+        link.close()
+        with contextlib.suppress(Exception):
+            await asyncio.wait_for(writer, 5)
+        context.links.remove(link)
+        context.loop.tell(on_gone, link.number)
+        if link.name:
+            log.info("startd gone", extra={"machine": link.name})
+
+
+async def _greet(context: Context, link: Link, websocket: Any) -> bool:
+    frame = await asyncio.wait_for(websocket.recv(), HELLO_SECONDS)
+    messages = _decode(frame) if frame is not None else []
+    if not messages or not isinstance(messages[0], Hello):
+        raise ValueError("the first message must be a hello")
+    hello = messages[0]
+    taken = await context.loop.ask(on_hello, link.number, hello)
+    if taken:
+        link.name = hello.name
+        log.info("startd connected", extra={"machine": hello.name, "cpus": hello.amounts.cpus, "runs": len(hello.runs)})
+        _take(context, link, messages[1:])
+    return taken
+
+
+def _take(context: Context, link: Link, messages: list[FromStartd]) -> None:
+    loop, number = context.loop, link.number
+    for message in messages:
+        match message:
+            case Ended():
+                loop.tell(on_ended, number, checked(message))
+            case Progressed():
+                loop.tell(on_progressed, number, message)
+            case Used():
+                loop.tell(on_used, number, message)
+            case Beat():
+                loop.tell(on_beat, number, message)
+            case AdChanged():
+                loop.tell(on_ad, number, message)
+            case OutputChunk():
+                context.links.on_chunk(message)
+            case Hello():
+                raise ValueError("a second hello on one connection")
+
+
+def checked(ended: Ended) -> Ended:
+    """The report without contents that are not what their names say, or are too large to travel so."""
+    for name, content in ended.blobs.items():
+        if len(content) > INLINE_BYTES or hashlib.sha256(content).hexdigest() != name:
+            raise ValueError(f"content {name[:64]} of run {ended.run} is not what its name says")
+    return ended
+
+
+def _decode(frame: Any) -> list[FromStartd]:
+    return decode_from_startd(frame)

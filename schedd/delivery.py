@@ -1,0 +1,93 @@
+"""Puts outputs where the submit file wants them, for clusters submitted on this machine.
+
+`output` and `error` go where they say; of an `executable`, the files it left behind go into
+the submit folder, as with HTCondor. What is still to do is saved with the end of the job, so
+a crash delays a delivery and never loses it. Elsewhere, `pesc_fetch` brings the same.
+"""
+
+import asyncio
+import logging
+import os
+
+from contract.messages import OutputFile
+from dsl.classad import Ad
+from schedd.blobs import Blobs
+from schedd.core.ads import job_ad
+from schedd.core.cluster import Cluster
+from schedd.core.job import Job
+from schedd.loop import Loop
+
+log = logging.getLogger("schedd.delivery")
+
+NOWHERE = frozenset({"", "/dev/null"})
+
+
+class Delivery:
+    """One task that works through the list."""
+
+    def __init__(self, loop: Loop, blobs: Blobs) -> None:
+        self._loop = loop
+        self._blobs = blobs
+        self._queue: asyncio.Queue[tuple[int, int]] = asyncio.Queue()
+        self._clusters: dict[int, Cluster] = {}
+
+    def deliver(self, jobs: list[tuple[int, int]]) -> None:
+        for key in jobs:
+            self._queue.put_nowait(key)
+
+    async def work(self) -> None:
+        """Deliver what a stop left over, then what comes."""
+        self.deliver(await self._loop.store.deliveries())
+        while True:
+            number, proc = await self._queue.get()
+            try:
+                await self._deliver_one(number, proc)
+            except OSError as error:
+                log.warning("an output could not be delivered; pesc_fetch still brings it",
+                            extra={"job": f"{number}.{proc}", "error": str(error)})
+            self._loop.save_too(("delete from deliveries where cluster = ? and proc = ?", [(number, proc)]))
+
+    async def _deliver_one(self, number: int, proc: int) -> None:
+        rows = await self._loop.store.history(None, 1, cluster=number, proc=proc)
+        cluster = self._loop.pool.clusters.get(number) or self._clusters.get(number)
+        if cluster is None:
+            cluster = await self._loop.store.cluster(number)
+        if not rows or cluster is None:
+            return
+        self._clusters = {number: cluster}          # the jobs of one cluster mostly come together
+        job = rows[0].job
+        files = destinations(job_ad(cluster, proc, job), job)
+        small = await self._blobs.read_small({file.sha256 for file, _ in files})
+        await asyncio.to_thread(self._write, files, small)
+
+    def _write(self, files: list[tuple[OutputFile, str]], small: dict[str, bytes]) -> None:
+        for file, path in files:
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            with open(path, "wb") as target:
+                if file.sha256 in small:
+                    target.write(small[file.sha256])
+                elif file.size:
+                    with open(self._blobs.path(file.sha256), "rb") as source:
+                        while piece := source.read(1 << 20):
+                            target.write(piece)
+            if file.executable:
+                os.chmod(path, os.stat(path).st_mode | 0o111)
+
+
+def destinations(ad: Ad, job: Job) -> list[tuple[OutputFile, str]]:
+    """Which file goes to which absolute path."""
+    iwd = ad.evaluate("Iwd")
+    if not isinstance(iwd, str) or not iwd.startswith("/"):
+        return []
+    found: list[tuple[OutputFile, str]] = []
+    for name, file in (("Out", job.stdout), ("Err", job.stderr)):
+        wanted = ad.evaluate(name)
+        if file is not None and isinstance(wanted, str) and wanted not in NOWHERE:
+            found.append((file, os.path.join(iwd, wanted)))
+    if "PescProcess" not in ad:
+        found += [(file, os.path.join(iwd, file.path)) for file in job.files if _stays_below(file.path)]
+    return found
+
+
+def _stays_below(path: str) -> bool:
+    return bool(path) and not path.startswith("/") and ".." not in path.split("/") and "\0" not in path
