@@ -49,9 +49,15 @@ def command(arguments: list[str]) -> int:
     client = connect(chosen)
     # A pool that is stopped now is said at once; one that stops later is waited for.
     client.call("GET", "/v1/version", dict)
-    for piece in output(client, job, "stderr" if chosen.stderr else "stdout", chosen.follow):
+    stream = "stderr" if chosen.stderr else "stdout"
+    silent = True
+    for piece in output(client, job, stream, chosen.follow):
         sys.stdout.buffer.write(piece)
         sys.stdout.buffer.flush()
+        silent = False
+    if silent:
+        complain(NAME, f"Job {job} has written nothing to its {stream}"
+                       + ("." if chosen.follow else " so far; -f waits for what it writes."))
     return DONE
 
 

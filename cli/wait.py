@@ -9,7 +9,7 @@ from collections.abc import Callable
 import msgspec
 
 from cli.common import DONE, FAILED, Parser, complain, connect, count_of, positive_int, run, say, say_json
-from cli.progress import TimeIsUp, alarm, ended, follow, in_words, is_over, resumed
+from cli.progress import TimeIsUp, alarm, ended, follow, is_over, resumed
 from contract.client import Client
 from contract.problems import Problem
 from contract.requests import Ad, Batch, Event
@@ -40,7 +40,7 @@ def command(arguments: list[str]) -> int:
     if chosen.json:
         say_json({"over": [name for name in chosen.jobs if name not in waiting], "waiting": waiting})
     if waiting:
-        complain(NAME, f"After {in_words(chosen.timeout)} not over yet: {', '.join(waiting)}.\n"
+        complain(NAME, f"After {chosen.timeout:g} s not over yet: {', '.join(waiting)}.\n"
                        f"  See pesc_q {waiting[0]}; wait on with: pesc_wait {' '.join(waiting)}.")
         return FAILED
     return DONE
