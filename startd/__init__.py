@@ -1,1 +1,12 @@
-"""Being built."""
+"""A machine of the pool: takes on runs, starts them, watches them, brings back what they leave.
+
+Read in this order:
+
+* `core`      what is decided: the life of a run, fencing, the owner's last word; pure
+* `loop`      the one long-running loop, which ties the core to the rest
+* `runtime`   what runs the jobs; today plain processes below a keeper that outlives the startd
+* `files`     contents, sandboxes, outputs, the journal
+* `monitors`  what the machine is like
+* `dial`      finding the schedd
+* `__main__`  pesc_startd
+"""

@@ -1,1 +1,1 @@
-"""Being built."""
+"""What the machine is like: `machine` makes its ad."""

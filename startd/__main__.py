@@ -1,0 +1,172 @@
+"""pesc_startd: be a machine of a pool, in the foreground, until told to stop.
+
+    pesc_startd                          the pool of this user, all of this machine
+    pesc_startd --name lab-7 --cpus 4 --pool http://head:9618
+"""
+
+import argparse
+import asyncio
+import fcntl
+import getpass
+import logging
+import os
+import shutil
+import signal
+import socket
+import sys
+import uuid
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from contract.places import Places, state_folder
+from contract.vocabulary import VERSION
+from dsl.classad import ClassAdSyntaxError, parse
+from startd.core.contract import Person
+from startd.core.startd import StartdCore
+from startd.dial import Pool
+from startd.files.cache import Cache
+from startd.files.journal import Journal
+from startd.files.sandbox import Sandboxes
+from startd.files.transfer import Transfer
+from startd.loop import Loop
+from startd.monitors import machine
+from startd.runtime.process import ProcessRuntime
+
+log = logging.getLogger("startd")
+
+DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What an operator may change. The defaults suit one workstation."""
+
+    name: str
+    state: Path
+    pool: str | None = None
+    offer: machine.Offer = field(default_factory=machine.Offer)
+    start: str = "true"
+    """The owner's policy: which jobs may start here."""
+    path: str = DEFAULT_PATH
+    """Where programs are looked for, and the PATH of jobs."""
+
+
+def main() -> None:
+    parser = _parser()
+    chosen = parser.parse_args()
+    logging.basicConfig(level=chosen.log_level.upper(), stream=sys.stderr,
+                        format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    for chatty in ("websockets", "asyncio"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
+    try:
+        parse(chosen.start)
+    except ClassAdSyntaxError as error:
+        sys.exit(f"pesc_startd: --start: {error}")
+    if "/" in chosen.name or chosen.name in ("", ".", ".."):
+        sys.exit(f"pesc_startd: {chosen.name!r} cannot be the name of a machine: it names a folder too.")
+    settings = Settings(chosen.name, state_folder(chosen.state), chosen.pool or os.environ.get("PESC_POOL"),
+                        machine.Offer(chosen.cpus, chosen.memory, chosen.disk), chosen.start,
+                        os.environ.get("PATH") or DEFAULT_PATH)
+    folder = Places(settings.state).startd(settings.name)
+    os.umask(0o022)
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    lock = _lock(folder, settings.name)
+    try:
+        asyncio.run(serve(settings, str(folder)))
+    finally:
+        os.close(lock)
+
+
+async def serve(settings: Settings, folder: str) -> None:
+    """Put the parts together and let the loop run."""
+    leave = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, leave.set)
+    identity = _identity(folder)
+    offered = machine.amounts(settings.offer, folder)
+    fixed = machine.fixed(settings.name, offered, settings.start)
+    journal = Journal(f"{folder}/journal")
+    core = StartdCore.restore(journal.read(), settings.name, identity, offered, fixed | machine.changing(busy=False))
+    journal.rewrite(core.entries())
+    cache = Cache(folder)
+    pool = Pool(settings.pool, str(settings.state))
+    which = _Which(settings.path)
+    sandboxes = Sandboxes(folder, cache, Person(_user(), settings.path), which.find)
+    loop = Loop(core, lambda tell: ProcessRuntime(folder, identity, tell), journal, cache, sandboxes,
+                Transfer(cache, pool.client), lambda busy: fixed | machine.changing(busy))
+    log.info("startd %s begins", settings.name, extra={"machine": settings.name, "version": VERSION,
+                                                       "runs": len(core.runs)})
+    await loop.run(pool.connect, leave)
+    log.info("startd %s ends", settings.name, extra={"machine": settings.name, "kept": len(core.runs)})
+
+
+class _Which:
+    """Where programs are; what was found is not looked for again."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._found: dict[str, str] = {}
+
+    def find(self, program: str) -> str | None:
+        found = self._found.get(program) or shutil.which(program, path=self._path)
+        if found is None and program == "python3":
+            found = sys.executable
+        if found is not None:
+            self._found[program] = found
+        return found
+
+
+def _lock(folder: Path, name: str) -> int:
+    """Hold the state folder: two startds in one would start every run twice."""
+    lock = os.open(folder / "startd.pid", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        holder = os.pread(lock, 32, 0).decode().strip() or "unknown"
+        sys.exit(f"pesc_startd: a startd named {name} already runs here (pid {holder}, state in {folder}).\n"
+                 "  Give this one another --name, or stop the other.")
+    os.ftruncate(lock, 0)
+    os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
+    return lock
+
+
+def _identity(folder: str) -> str:
+    """Random, made once: tells a restart of this startd from a second machine of its name."""
+    path = Path(folder) / "identity"
+    try:
+        known = path.read_text().strip()
+    except FileNotFoundError:
+        known = ""
+    if not known:
+        known = uuid.uuid4().hex
+        fresh = path.with_suffix(".new")
+        fresh.write_text(known + "\n")
+        fresh.rename(path)
+    return known
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):
+        return str(os.getuid())
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="pesc_startd", description="Be a machine of a pool, in the foreground, until told to stop.",
+        epilog="example: pesc_startd --name lab-7 --cpus 4 --start 'RequestMemory < 2000'")
+    parser.add_argument("--name", default=socket.gethostname(), help="name of this machine (default: the host's)")
+    parser.add_argument("--state", metavar="DIR", help="the pool's state directory (default: $PESC_HOME)")
+    parser.add_argument("--pool", metavar="URL", help="the schedd (default: that of the state directory)")
+    parser.add_argument("--cpus", type=float, metavar="N", help="offer so many cpus")
+    parser.add_argument("--memory", type=int, metavar="MIB", help="offer so much memory")
+    parser.add_argument("--disk", type=int, metavar="KIB", help="offer so much disk")
+    parser.add_argument("--start", default="true", metavar="EXPR", help="which jobs may start here (default: true)")
+    parser.add_argument("--log-level", default="info", choices=["debug", "info", "warning", "error"])
+    parser.add_argument("--version", action="version", version=f"pesc {VERSION}")
+    return parser
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,154 @@
+"""The contract with user code: what a job's process gets as arguments and environment.
+
+With the contract (`process = …`) the main file is called the way of the thesis:
+by the interpreter its ending asks for, with `--rank …`, with the same as `PESC_*`
+variables, and with a JSON file named by PESC_JOB. Without it (`executable = …`)
+arguments are the user's alone, as in HTCondor. Either way the environment is a
+clean one: nothing of the startd's own comes through.
+"""
+
+import json
+import os.path
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from contract.messages import Grant, Program
+
+MASTER_ADDRESS = "127.0.0.1"
+MASTER_PORT = 0
+"""Only parallel jobs, which come with their own issue, get a port."""
+
+INTERPRETERS = {
+    ".py": ("python3",),
+    ".r": ("Rscript",),
+    ".jl": ("julia",),
+    ".jar": ("java", "-jar"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Folders:
+    """Where the run finds what is its own."""
+
+    sandbox: str
+    app: str
+
+    @property
+    def work(self) -> str:
+        return f"{self.sandbox}/work"
+
+    @property
+    def output(self) -> str:
+        return f"{self.sandbox}/output"
+
+    @property
+    def checkpoint(self) -> str:
+        return f"{self.sandbox}/checkpoint"
+
+    @property
+    def scratch(self) -> str:
+        return f"{self.sandbox}/tmp"
+
+    @property
+    def job_file(self) -> str:
+        return f"{self.sandbox}/job.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """In whose name jobs run, and where their programs are looked for."""
+
+    user: str
+    path: str
+    lang: str = "C.UTF-8"
+
+
+def interpreter_for(main: str, begins_with: bytes) -> tuple[str, ...]:
+    """The words before the main file: by its ending; a shell script's own first line is obeyed."""
+    ending = os.path.splitext(main)[1].lower()
+    if ending == ".sh":
+        shebang = begins_with.split(b"\n", 1)[0]
+        if shebang.startswith(b"#!"):
+            return tuple(shebang[2:].decode("utf-8", "replace").strip().split(None, 1)) or ("sh",)
+        return ("sh",)
+    return INTERPRETERS.get(ending, ())
+
+
+def contract_arguments(program: Program, folders: Folders) -> list[str]:
+    """The arguments of the thesis; the parameters come last, each its own."""
+    arguments = [
+        "--app_dir", folders.app,
+        "--checkpoint_dir", folders.checkpoint,
+        "--output_dir", folders.output,
+        "--rank", str(program.rank),
+        "--world_size", str(program.world_size),
+        "--repetitions", str(program.world_size),
+        "--master_addr", MASTER_ADDRESS,
+        "--master_port", str(MASTER_PORT),
+    ]
+    if program.parameters:
+        arguments += ["--parameters", *program.parameters]
+    return arguments
+
+
+def environment(grant: Grant, folders: Folders, person: Person) -> dict[str, str]:
+    """All variables of the process; the job's own come last and win."""
+    program = grant.program
+    base = {
+        "PATH": person.path,
+        "HOME": folders.work,
+        "USER": person.user,
+        "LOGNAME": person.user,
+        "LANG": person.lang,
+        "TMPDIR": folders.scratch,
+        "_CONDOR_SCRATCH_DIR": folders.work,
+        "_CONDOR_SLOT": "slot1",
+        "PESC_RANK": str(program.rank),
+        "PESC_WORLD_SIZE": str(program.world_size),
+    }
+    if program.contract:
+        base |= {
+            "PESC_APP_DIR": folders.app,
+            "PESC_CHECKPOINT_DIR": folders.checkpoint,
+            "PESC_OUTPUT_DIR": folders.output,
+            "PESC_REPETITIONS": str(program.world_size),
+            "PESC_MASTER_ADDR": MASTER_ADDRESS,
+            "PESC_MASTER_PORT": str(MASTER_PORT),
+            "PESC_PARAMETERS": parameters_text(program.parameters),
+            "PESC_JOB": folders.job_file,
+        }
+    return base | program.environment
+
+
+def job_file(grant: Grant, folders: Folders) -> bytes:
+    """What PESC_JOB names: all of the contract, and the job's ad."""
+    program = grant.program
+    content: dict[str, Any] = {
+        "job": str(grant.run.job),
+        "attempt": grant.run.attempt,
+        "owner": grant.owner,
+        "app_dir": folders.app,
+        "checkpoint_dir": folders.checkpoint,
+        "output_dir": folders.output,
+        "rank": program.rank,
+        "world_size": program.world_size,
+        "repetitions": program.world_size,
+        "master_addr": MASTER_ADDRESS,
+        "master_port": MASTER_PORT,
+        "parameters": program.parameters,
+        "cpus": grant.claim.cpus,
+        "memory_mib": grant.claim.memory_mib,
+        "disk_kib": grant.claim.disk_kib,
+        "ad": _sorted(grant.ad),
+    }
+    return json.dumps(content, indent=2, ensure_ascii=False).encode() + b"\n"
+
+
+def parameters_text(parameters: list[str]) -> str:
+    """All parameters in one variable, parted by spaces; PESC_JOB has them apart."""
+    return " ".join(parameters)
+
+
+def _sorted(ad: Mapping[str, str]) -> dict[str, str]:
+    return {name: ad[name] for name in sorted(ad, key=str.lower)}

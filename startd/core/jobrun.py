@@ -1,0 +1,89 @@
+"""The life of a run on its machine.
+
+Read TRANSITIONS first: it is the whole machine. Everything that moves a run goes
+through `step`; no other module chooses a run's phase.
+
+INV-R1: ENDED is final; how a run ended never changes afterwards.
+INV-R2: a run is started at most once: Start is asked for only on the way to STARTING.
+"""
+
+from dataclasses import dataclass
+from enum import Enum, auto
+
+from contract.messages import Grant, RunEnd
+from contract.vocabulary import EndReason, Phase, RunId
+from startd.core.events import Over
+
+
+class Turn(Enum):
+    """What can happen to a run, as far as its phase is concerned."""
+
+    FETCH = auto()
+    START = auto()
+    FOUND = auto()
+    BEGUN = auto()
+    FAILED = auto()
+    """It could not be fetched or started, or was refused."""
+    STOP = auto()
+    OVER = auto()
+    COLLECTED = auto()
+
+
+TRANSITIONS = {
+    (Phase.GRANTED, Turn.FETCH): Phase.FETCHING,
+    (Phase.GRANTED, Turn.START): Phase.STARTING,
+    (Phase.GRANTED, Turn.FOUND): Phase.STARTING,
+    (Phase.GRANTED, Turn.STOP): Phase.ENDED,
+    (Phase.GRANTED, Turn.FAILED): Phase.ENDED,
+    (Phase.FETCHING, Turn.START): Phase.STARTING,
+    (Phase.FETCHING, Turn.FAILED): Phase.ENDED,
+    (Phase.FETCHING, Turn.STOP): Phase.ENDED,
+    (Phase.STARTING, Turn.BEGUN): Phase.RUNNING,
+    (Phase.STARTING, Turn.FAILED): Phase.ENDED,
+    (Phase.STARTING, Turn.STOP): Phase.STOPPING,
+    (Phase.STARTING, Turn.OVER): Phase.RETURNING,
+    (Phase.RUNNING, Turn.STOP): Phase.STOPPING,
+    (Phase.RUNNING, Turn.OVER): Phase.RETURNING,
+    (Phase.STOPPING, Turn.BEGUN): Phase.STOPPING,
+    (Phase.STOPPING, Turn.FAILED): Phase.ENDED,
+    (Phase.STOPPING, Turn.STOP): Phase.STOPPING,
+    (Phase.STOPPING, Turn.OVER): Phase.RETURNING,
+    (Phase.RETURNING, Turn.COLLECTED): Phase.ENDED,
+}
+
+
+@dataclass(slots=True)
+class JobRun:
+    """One attempt at a job on this machine. `grant` is without its inline contents."""
+
+    grant: Grant
+    phase: Phase = Phase.GRANTED
+    alive: bool = False
+    """Its process exists, as far as is known."""
+    ending: EndReason | None = None
+    """Why we are ending it, if we are; the first reason stands."""
+    message: str = ""
+    kill_at: float | None = None
+    over: Over | None = None
+    end: RunEnd | None = None
+    blobs: dict[str, bytes] | None = None
+    """Small contents of the end, until they were sent once; later they are recalled."""
+    told: Phase | None = None
+    sent_at: float | None = None
+    used_at: float | None = None
+    used_mib: float = 0.0
+    used_cpu: float = 0.0
+    used_kib: int = 0
+
+    @property
+    def run(self) -> RunId:
+        return self.grant.run
+
+
+def step(run: JobRun, turn: Turn) -> bool:
+    """Move `run` if `turn` can happen to it now; whether it could."""
+    phase = TRANSITIONS.get((run.phase, turn))
+    if phase is None:
+        return False
+    run.phase = phase
+    return True

@@ -1,0 +1,517 @@
+"""The decisions of a startd: which runs it takes on, how they end, what it says.
+
+Read `events` first (what goes in, what comes out), then `jobrun` (the life of one
+run), then `StartdCore.handle`. The core has no clock and no I/O: `now` is any
+steady clock in seconds. Rebuilt from its journal by `restore`, it goes on where
+it was; `Found` then tells what the runtime has.
+
+INV-S1: a run that is unknown, living or remembered as forgotten is never started twice.
+INV-S2: the claims of the runs that have not ended fit into the machine.
+INV-S3: an end is said again until it is acknowledged; only then is the run discarded.
+"""
+
+from collections.abc import Iterable, Mapping
+from signal import SIGKILL, SIGXFSZ
+
+from msgspec.structs import replace
+
+from contract.messages import (
+    Acknowledge,
+    AdChanged,
+    Amounts,
+    Beat,
+    Ended,
+    FromSchedd,
+    FromStartd,
+    Grant,
+    HeldRun,
+    Hello,
+    OutputChunk,
+    Progressed,
+    Refused,
+    RunEnd,
+    Stop,
+    Unwatch,
+    Used,
+    Watch,
+    Welcome,
+)
+from contract.vocabulary import INLINE_BYTES, PROTOCOL, VERSION, EndReason, Phase, RunId
+from startd.core import words
+from startd.core.events import (
+    Action,
+    Begun,
+    Collect,
+    Collected,
+    Connected,
+    Discard,
+    Disconnected,
+    Ending,
+    Entry,
+    Event,
+    Fetch,
+    Fetched,
+    Finished,
+    Follow,
+    Forgotten,
+    Found,
+    Granted,
+    Heard,
+    Kill,
+    LeaveAsked,
+    MachineSeen,
+    NotBegun,
+    NotFetched,
+    Over,
+    Readopt,
+    Recall,
+    Recalled,
+    Record,
+    Signal,
+    Start,
+    Tick,
+    Unfollow,
+    Usage,
+)
+from startd.core.jobrun import JobRun, Turn, step
+from startd.core.owner import Owner
+
+TOMBSTONES = 8192
+"""Acknowledged runs remembered, so that a late Grant of one starts nothing."""
+
+USED_SECONDS = 3.0
+FIRST_BEAT_SECONDS = 5.0
+
+
+class StartdCore:
+    """All runs of one machine. See `handle` and `outgoing`."""
+
+    def __init__(self, name: str, identity: str, amounts: Amounts, ad: Mapping[str, str]) -> None:
+        self.name = name
+        self.identity = identity
+        self.amounts = amounts
+        self.runs: dict[RunId, JobRun] = {}
+        self.leaving: str | None = None
+        self._owner = Owner(ad)
+        self._tombs: dict[RunId, None] = {}
+        self._connected = self._welcomed = False
+        self._beat_seconds = FIRST_BEAT_SECONDS
+        self._beat_at = 0.0
+        self._saying: list[FromStartd] = []
+        self._changed: dict[RunId, None] = {}
+        self._stopping: set[RunId] = set()
+
+    @classmethod
+    def restore(cls, entries: Iterable[Entry], name: str, identity: str,
+                amounts: Amounts, ad: Mapping[str, str]) -> "StartdCore":
+        """Rebuild from the journal; the runs that had not ended wait for `Found`."""
+        core = cls(name, identity, amounts, ad)
+        for entry in entries:
+            match entry:
+                case Granted(grant) if grant.run not in core.runs and grant.run not in core._tombs:
+                    core.runs[grant.run] = JobRun(grant)
+                case Ending(run, reason, message) if run in core.runs:
+                    core.runs[run].ending, core.runs[run].message = reason, message
+                case Finished(run, end) if run in core.runs:
+                    core.runs[run].phase, core.runs[run].end = Phase.ENDED, end
+                case Forgotten(runs):
+                    core._bury(runs)
+        return core
+
+    def entries(self) -> list[Entry]:
+        """The shortest journal that restores this core."""
+        kept: list[Entry] = [Forgotten(list(self._tombs))] if self._tombs else []
+        for run in self.runs.values():
+            kept.append(Granted(run.grant))
+            if run.ending is not None:
+                kept.append(Ending(run.run, run.ending, run.message))
+            if run.end is not None:
+                kept.append(Finished(run.run, run.end))
+        return kept
+
+    def handle(self, event: Event, now: float) -> list[Action]:
+        """Take in what happened; return what is to be done."""
+        match event:
+            case Heard(message):
+                return self._heard(message, now)
+            case Begun(run):
+                return self._begun(run, now)
+            case Over(run):
+                return self._over(run, event)
+            case Collected(run):
+                return self._collected(run, event)
+            case Fetched(run):
+                known = self.runs.get(run)
+                return self._start(known) if known and known.phase is Phase.FETCHING else []
+            case NotFetched(run, message, reason) | NotBegun(run, reason, message):
+                return self._not_started(run, reason, message)
+            case Usage():
+                return self._used(event, now)
+            case Tick():
+                return self._tick(now)
+            case Recalled(run, blobs):
+                return self._recalled(run, blobs)
+            case Connected():
+                self._greet(now)
+            case Disconnected():
+                self._connected = self._welcomed = False
+                self._saying.clear()
+            case MachineSeen(ad, clock):
+                self._machine_seen(ad, clock - now)
+            case Found(runs):
+                return self._found(runs, now)
+            case LeaveAsked(why):
+                self.leaving = why
+                stops = [self._stop(run, EndReason.EVICTED, why, now) for run in list(self.runs.values())]
+                return [action for actions in stops for action in actions]
+        return []
+
+    def outgoing(self, now: float) -> list[FromStartd]:
+        """What is to be said now; what is taken here counts as sent."""
+        if not self._connected:
+            return []
+        said, self._saying = self._saying, []
+        if self._welcomed and self._changed:
+            for run_id in self._changed:
+                run = self.runs.get(run_id)
+                if run is not None and (message := self._news_of(run, now)) is not None:
+                    said.append(message)
+            self._changed.clear()
+        return said
+
+    @property
+    def has_news(self) -> bool:
+        return self._connected and bool(self._saying or (self._welcomed and self._changed))
+
+    @property
+    def is_welcome(self) -> bool:
+        """Whether the schedd listens."""
+        return self._welcomed
+
+    def next_due(self) -> float | None:
+        """When a Tick is wanted."""
+        dues = [run.kill_at for run in map(self.runs.__getitem__, self._stopping) if run.kill_at is not None]
+        if self._welcomed:
+            dues.append(self._beat_at)
+        return min(dues, default=None)
+
+    def is_writing(self, run: RunId) -> bool:
+        """Whether the run's stdout and stderr may still grow."""
+        known = self.runs.get(run)
+        return known is not None and known.phase not in (Phase.RETURNING, Phase.ENDED)
+
+    # --- the schedd ----------------------------------------------------------------------
+
+    def _heard(self, message: FromSchedd, now: float) -> list[Action]:
+        match message:
+            case Grant():
+                return self._granted(message, now)
+            case Acknowledge(runs):
+                return self._acknowledged(runs)
+            case Stop(run, why):
+                return self._stop_asked(run, why, now)
+            case Welcome():
+                return self._welcome(message, now)
+            case Watch(watch, run, _, offset):
+                if run in self.runs:
+                    return [Follow(message)]
+                self._saying.append(OutputChunk(watch, offset, b"", last=True))
+            case Unwatch(watch):
+                return [Unfollow(watch)]
+            case Refused():
+                self._welcomed = False
+        return []
+
+    def _granted(self, grant: Grant, now: float) -> list[Action]:
+        known = self.runs.get(grant.run)
+        if known is not None:
+            known.told = None
+            self._changed[grant.run] = None
+            return self._recall(known) if known.phase is Phase.ENDED else []
+        if grant.run in self._tombs:
+            return []
+        bare = replace(grant, blobs={}) if grant.blobs else grant
+        refusal = self._refusal(grant, now)
+        run = self.runs[grant.run] = JobRun(bare)
+        if refusal is not None:
+            return [Record(Granted(bare)), *self._end(run, Turn.FAILED, RunEnd(
+                EndReason.EVICTED, message=refusal, started=False))]
+        return [Record(Granted(bare)), *self._launch(run, grant)]
+
+    def _refusal(self, grant: Grant, now: float) -> str | None:
+        if self.leaving is not None:
+            return f"The startd on {self.name} is leaving: {self.leaving}"
+        free = self.free()
+        claim = grant.claim
+        if claim.cpus > free.cpus + 1e-6 or claim.memory_mib > free.memory_mib or claim.disk_kib > free.disk_kib:
+            return words.does_not_fit(claim, free)
+        return self._owner.refusal(grant.ad, now)
+
+    def free(self) -> Amounts:
+        """What the runs that have not ended leave."""
+        claims = [run.grant.claim for run in self.runs.values() if run.phase is not Phase.ENDED]
+        return Amounts(round(self.amounts.cpus - sum(claim.cpus for claim in claims), 6),
+                       self.amounts.memory_mib - sum(claim.memory_mib for claim in claims),
+                       self.amounts.disk_kib - sum(claim.disk_kib for claim in claims))
+
+    def _launch(self, run: JobRun, grant: Grant) -> list[Action]:
+        program = grant.program
+        if program.content or program.stdin or program.inputs or program.shared:
+            step(run, Turn.FETCH)
+            self._changed[run.run] = None
+            return [Fetch(grant)]
+        return self._start(run)
+
+    def _start(self, run: JobRun) -> list[Action]:
+        step(run, Turn.START)
+        return [Start(run.grant)]
+
+    def _stop_asked(self, run_id: RunId, why: str, now: float) -> list[Action]:
+        run = self.runs.get(run_id)
+        if run is None:
+            # Never came, or long forgotten. Answered so that the schedd can move on;
+            # remembered so that the grant, if it is still on its way, starts nothing.
+            self._saying.append(Ended(run_id, RunEnd(
+                EndReason.STOPPED, message="This machine has no such run.", started=False)))
+            return [Record(Forgotten([run_id]))] if self._bury([run_id]) else []
+        if run.phase is Phase.ENDED:
+            return self._recall(run)
+        return self._stop(run, EndReason.STOPPED, why, now)
+
+    def _acknowledged(self, runs: list[RunId]) -> list[Action]:
+        ended = [run for run in runs if run in self.runs and self.runs[run].phase is Phase.ENDED]
+        if not ended:
+            return []
+        self._bury(ended)
+        return [Record(Forgotten(ended)), *map(Discard, ended)]
+
+    def _bury(self, runs: Iterable[RunId]) -> bool:
+        """Remember as over; whether any was news."""
+        news = False
+        for run in runs:
+            news = news or run not in self._tombs
+            self.runs.pop(run, None)
+            self._changed.pop(run, None)
+            self._stopping.discard(run)
+            self._tombs[run] = None
+        while len(self._tombs) > TOMBSTONES:
+            del self._tombs[next(iter(self._tombs))]
+        return news
+
+    # --- a run's way ---------------------------------------------------------------------
+
+    def _begun(self, run_id: RunId, now: float) -> list[Action]:
+        run = self.runs.get(run_id)
+        if run is None or run.phase is Phase.ENDED:
+            return [Kill(run_id)]  # a run that nobody wants any more
+        if not step(run, Turn.BEGUN):
+            return []
+        run.alive = True
+        self._changed[run_id] = None
+        return self._ask_to_end(run, now) if run.ending is not None else []
+
+    def _stop(self, run: JobRun, reason: EndReason, why: str, now: float) -> list[Action]:
+        if run.ending is not None or not step(run, Turn.STOP):
+            return []
+        if run.phase is Phase.ENDED:
+            return self._end(run, None, RunEnd(reason, message=why, started=False))
+        run.ending, run.message = reason, why
+        self._changed[run.run] = None
+        record = Record(Ending(run.run, reason, why))
+        return [record, *self._ask_to_end(run, now)] if run.alive else [record]
+
+    def _ask_to_end(self, run: JobRun, now: float) -> list[Action]:
+        """By the job's own signal, or at once when there is no grace or a limit was passed."""
+        step(run, Turn.STOP)
+        program = run.grant.program
+        at_once = run.ending in (EndReason.MEMORY, EndReason.DISK)
+        if at_once or program.grace_seconds <= 0 or program.kill_signal == SIGKILL:
+            return [Kill(run.run)]
+        run.kill_at = now + program.grace_seconds
+        self._stopping.add(run.run)
+        return [Signal(run.run, program.kill_signal)]
+
+    def _not_started(self, run_id: RunId, reason: EndReason, message: str) -> list[Action]:
+        run = self.runs.get(run_id)
+        if run is None or run.phase not in (Phase.FETCHING, Phase.STARTING, Phase.STOPPING) or run.alive:
+            return []
+        if run.ending is not None:
+            reason, message = run.ending, run.message
+        return self._end(run, Turn.FAILED, RunEnd(reason, message=message, started=False))
+
+    def _used(self, usage: Usage, now: float) -> list[Action]:
+        run = self.runs.get(usage.run)
+        if run is None or run.phase not in (Phase.RUNNING, Phase.STOPPING):
+            return []
+        program = run.grant.program
+        if run.ending is None and (usage.over_memory or usage.over_disk):
+            if usage.over_memory:
+                reason, message = EndReason.MEMORY, words.memory_killed(program.memory_limit_mib, usage.memory_mib)
+            else:
+                reason, message = EndReason.DISK, words.disk_killed(program.disk_limit_kib, usage.disk_kib)
+            return self._stop(run, reason, message, now)
+        if run.used_at is None or now - run.used_at >= USED_SECONDS:
+            noticeable = (
+                abs(usage.memory_mib - run.used_mib) > max(1.0, 0.05 * run.used_mib)
+                or usage.cpu_seconds - run.used_cpu > 1.0
+                or abs(usage.disk_kib - run.used_kib) > max(1024, run.used_kib // 10)
+            )
+            if noticeable:
+                run.used_at, run.used_mib = now, usage.memory_mib
+                run.used_cpu, run.used_kib = usage.cpu_seconds, usage.disk_kib
+                if self._welcomed:
+                    self._saying.append(Used(run.run, round(usage.memory_mib, 1),
+                                             round(usage.cpu_seconds, 2), usage.disk_kib))
+        return []
+
+    def _over(self, run_id: RunId, over: Over) -> list[Action]:
+        run = self.runs.get(run_id)
+        if run is None:
+            return [Discard(run_id)]
+        if not step(run, Turn.OVER):
+            return []
+        run.over, run.alive, run.kill_at = over, False, None
+        self._stopping.discard(run_id)
+        self._changed[run_id] = None
+        return [Collect(run.grant)]
+
+    def _collected(self, run_id: RunId, left: Collected) -> list[Action]:
+        run = self.runs.get(run_id)
+        if run is None or run.phase is not Phase.RETURNING or run.over is None:
+            return []
+        over = run.over
+        reason, message = _verdict(run, over)
+        run.blobs = left.blobs
+        return self._end(run, Turn.COLLECTED, RunEnd(
+            reason, over.exit_code, over.signal, message, True,
+            round(over.wall_seconds, 4), round(over.user_seconds, 4), round(over.system_seconds, 4),
+            round(over.peak_memory_mib, 1), max(over.peak_disk_kib, left.disk_kib),
+            left.stdout, left.stderr, left.files, left.warnings))
+
+    def _end(self, run: JobRun, turn: Turn | None, end: RunEnd) -> list[Action]:
+        if turn is not None:
+            step(run, turn)
+        run.end, run.kill_at = end, None
+        self._stopping.discard(run.run)
+        self._changed[run.run] = None
+        return [Record(Finished(run.run, end))]
+
+    def _recalled(self, run_id: RunId, blobs: dict[str, bytes]) -> list[Action]:
+        run = self.runs.get(run_id)
+        if run is not None and run.phase is Phase.ENDED:
+            run.blobs = blobs
+            self._changed[run_id] = None
+        return []
+
+    # --- saying --------------------------------------------------------------------------
+
+    def _greet(self, now: float) -> None:
+        self._connected, self._welcomed = True, False
+        self._saying = [Hello(self.name, self.identity, PROTOCOL, VERSION, self.amounts,
+                              dict(self._owner.ad), self._held())]
+
+    def _welcome(self, welcome: Welcome, now: float) -> list[Action]:
+        """Now it is known who listens: say again every end that was not acknowledged."""
+        self._welcomed = True
+        self._beat_seconds = max(0.05, welcome.beat_seconds)
+        self._beat_at = now + self._beat_seconds
+        actions: list[Action] = []
+        for run in self.runs.values():
+            run.told = None
+            self._changed[run.run] = None
+            if run.phase is Phase.ENDED:
+                actions += self._recall(run)
+        return actions
+
+    def _held(self) -> list[HeldRun]:
+        return [HeldRun(run.run, run.phase) for run in self.runs.values()]
+
+    def _news_of(self, run: JobRun, now: float) -> FromStartd | None:
+        if run.end is not None:
+            if run.blobs is None and _has_small_contents(run.end):
+                return None  # recalled first
+            blobs, run.blobs = run.blobs or {}, None
+            run.sent_at = now
+            return Ended(run.run, run.end, blobs)
+        if run.phase is run.told or run.phase is Phase.GRANTED:
+            return None
+        run.told = run.phase
+        return Progressed(run.run, run.phase)
+
+    def _recall(self, run: JobRun) -> list[Action]:
+        """Make ready to say the end again."""
+        self._changed[run.run] = None
+        if run.end is None or run.blobs is not None or not _has_small_contents(run.end):
+            return []
+        return [Recall(run.grant, run.end)]
+
+    def _machine_seen(self, ad: Mapping[str, str], clock_ahead: float) -> None:
+        self._owner.clock_ahead = clock_ahead
+        old = self._owner.ad
+        changes: dict[str, str | None] = {name: text for name, text in ad.items() if old.get(name) != text}
+        changes.update((name, None) for name in old if name not in ad)
+        if changes:
+            self._owner.see(ad)
+            if self._welcomed:
+                self._saying.append(AdChanged(changes))
+
+    # --- time and restarts ---------------------------------------------------------------
+
+    def _tick(self, now: float) -> list[Action]:
+        actions: list[Action] = []
+        for run_id in sorted(self._stopping):
+            run = self.runs[run_id]
+            if run.kill_at is not None and run.kill_at <= now:
+                # Asked for again until it is gone, should the request have been lost.
+                run.kill_at = now + max(1.0, run.grant.program.grace_seconds)
+                actions.append(Kill(run_id))
+        if self._welcomed and self._beat_at <= now:
+            self._beat_at = now + self._beat_seconds
+            self._saying.append(Beat(self._held()))
+            for run in self.runs.values():
+                if run.end is not None and (run.sent_at is None or now - run.sent_at >= self._beat_seconds / 2):
+                    actions += self._recall(run)
+        return actions
+
+    def _found(self, found: frozenset[RunId], now: float) -> list[Action]:
+        """Go on after a restart: with what runs or ran, and with what had not been started."""
+        actions: list[Action] = [Kill(run) for run in sorted(found - self.runs.keys())]
+        for run in list(self.runs.values()):
+            if run.phase is not Phase.GRANTED:
+                continue
+            if run.run in found:
+                step(run, Turn.FOUND)
+                if run.ending is not None:
+                    step(run, Turn.STOP)
+                actions.append(Readopt(run.grant))
+            elif run.ending is not None:
+                actions += self._end(run, Turn.STOP, RunEnd(run.ending, message=run.message, started=False))
+            else:
+                actions += self._launch(run, run.grant)
+        return actions
+
+
+def _verdict(run: JobRun, over: Over) -> tuple[EndReason, str]:
+    """Why the run is over, in the order of what counts most.
+
+    1. what we ended it for
+    2. the kernel killed it for memory
+    3. it wrote a file larger than its disk
+    4. nobody saw
+    5. it ended by itself
+    """
+    program = run.grant.program
+    if run.ending is not None:
+        return run.ending, run.message
+    if over.out_of_memory:
+        return EndReason.MEMORY, words.starved(program.memory_limit_mib, over.peak_memory_mib)
+    if over.signal == SIGXFSZ and program.disk_limit_kib is not None:
+        return EndReason.DISK, words.file_too_large(program.disk_limit_kib)
+    if over.exit_code is None and over.signal is None:
+        return EndReason.LOST, "The process is gone and nobody saw how it ended."
+    return EndReason.EXITED, ""
+
+
+def _has_small_contents(end: RunEnd) -> bool:
+    files = [file for file in (end.stdout, end.stderr, *end.files) if file is not None]
+    return any(0 < file.size <= INLINE_BYTES for file in files)

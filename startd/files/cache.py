@@ -1,0 +1,203 @@
+"""The contents that this machine has, by SHA-256, and the folders made from them.
+
+    cache/SHA                one content, read-only
+    trees/SHA/…              a tree, laid out once, read-only
+    programs/SHA/NAME        a single program file, executable
+
+Everything is written beside its place, verified, and then renamed: what is there
+is whole. Small contents that came inside a grant stay in memory until its run
+has started; they are worth no file of their own.
+"""
+
+import hashlib
+import os
+import shutil
+from collections.abc import Callable, Iterable
+
+import msgspec
+
+from contract.messages import Content, Grant, TreeEntry
+from contract.vocabulary import RunId
+from startd.files.paths import BadPath, checked, checked_name
+
+_decode_tree = msgspec.json.Decoder(list[TreeEntry]).decode
+
+
+class Spoilt(Exception):
+    """A content that is not what its name says, or a tree that cannot be laid out."""
+
+
+class Cache:
+    """Contents and folders below one state folder."""
+
+    def __init__(self, state: str) -> None:
+        self.state = state
+        self._inline: dict[RunId, dict[str, bytes]] = {}
+        self._count = 0
+        for folder in ("cache", "trees", "programs"):
+            os.makedirs(f"{state}/{folder}", exist_ok=True)
+        for folder in ("cache", "trees", "programs"):
+            for name in os.listdir(f"{state}/{folder}"):
+                if name.startswith("."):  # half written when an earlier startd was killed
+                    _remove(f"{state}/{folder}/{name}")
+        self._present = set(os.listdir(f"{state}/cache"))
+        self._folders = {f"{kind}/{name}" for kind in ("trees", "programs") for name in os.listdir(f"{state}/{kind}")}
+
+    def path(self, sha256: str) -> str:
+        return f"{self.state}/cache/{sha256}"
+
+    def hold(self, grant: Grant) -> None:
+        """Keep the contents that came inside `grant` at hand for its run; wrong ones are dropped."""
+        if grant.blobs:
+            self._inline[grant.run] = {
+                name: blob for name, blob in grant.blobs.items() if hashlib.sha256(blob).hexdigest() == name
+            }
+
+    def release(self, run: RunId) -> None:
+        self._inline.pop(run, None)
+
+    def lacking(self, grant: Grant) -> list[Content]:
+        """What has to be fetched before the run can start (of a tree that is not here: at least its list)."""
+        inline = self._inline.get(grant.run, {})
+        program = grant.program
+        lacking: dict[str, Content] = {}
+        if program.content is not None and self._folder_of(program.content) not in self._folders:
+            self._lacks(program.content, inline, lacking)
+        if program.stdin is not None:
+            self._lacks(program.stdin, inline, lacking)
+        for named in (*program.inputs, *program.shared):
+            if not named.content.tree or self._folder_of(named.content) not in self._folders:
+                self._lacks(named.content, inline, lacking)
+        return list(lacking.values())
+
+    def _lacks(self, content: Content, inline: dict[str, bytes], lacking: dict[str, Content]) -> None:
+        if content.tree:
+            if not self.has(content.sha256, inline):
+                lacking[content.sha256] = Content(content.sha256, content.size)
+                return
+            for entry in self.tree(content, inline):
+                if not self.has(entry.sha256, inline):
+                    lacking[entry.sha256] = Content(entry.sha256, entry.size)
+        elif not self.has(content.sha256, inline):
+            lacking[content.sha256] = content
+
+    def has(self, sha256: str, inline: dict[str, bytes] | None = None) -> bool:
+        return sha256 in self._present or (inline is not None and sha256 in inline)
+
+    def tree(self, content: Content, inline: dict[str, bytes]) -> list[TreeEntry]:
+        """The entries of a tree whose list is here; raise Spoilt when it is none."""
+        try:
+            entries = _decode_tree(self._bytes(content.sha256, inline))
+            for entry in entries:
+                checked(entry.path)
+        except (msgspec.MsgspecError, BadPath) as error:
+            raise Spoilt(f"the folder {content.sha256[:12]}… cannot be laid out: {error}") from None
+        return entries
+
+    def inline_of(self, run: RunId) -> dict[str, bytes]:
+        return self._inline.get(run, {})
+
+    # --- taking in -----------------------------------------------------------------------
+
+    def keep(self, sha256: str, blob: bytes) -> None:
+        """Take in a content; raise Spoilt if it is not what its name says."""
+        if hashlib.sha256(blob).hexdigest() != sha256:
+            raise Spoilt(f"content {sha256[:12]}… arrived changed")
+        partial = self._beside("cache")
+        with open(partial, "xb") as file:
+            file.write(blob)
+        self._settle(partial, sha256)
+
+    def keep_pieces(self, sha256: str, pieces: Callable[[int], Iterable[bytes]]) -> None:
+        """Take in a content that comes in pieces, from the offset on that an earlier try got to."""
+        partial = f"{self.state}/cache/.part-{sha256}"
+        digest = hashlib.sha256()
+        with open(partial, "a+b") as file:
+            file.seek(0)
+            while piece := file.read(1 << 20):
+                digest.update(piece)
+            for piece in pieces(file.tell()):
+                file.write(piece)
+                digest.update(piece)
+        if digest.hexdigest() != sha256:
+            os.unlink(partial)
+            raise Spoilt(f"content {sha256[:12]}… arrived changed")
+        self._settle(partial, sha256)
+
+    def _settle(self, partial: str, sha256: str) -> None:
+        os.chmod(partial, 0o444)
+        os.rename(partial, self.path(sha256))
+        self._present.add(sha256)
+
+    # --- folders -------------------------------------------------------------------------
+
+    def program_folder(self, content: Content, name: str, inline: dict[str, bytes]) -> str:
+        """The read-only folder of a program: its tree, or a folder with the one file."""
+        place = self._folder_of(content)
+        if content.tree:
+            return self.tree_folder(content, inline)
+        folder = f"{self.state}/{place}"
+        if place not in self._folders or not os.path.lexists(f"{folder}/{checked_name(name)}"):
+            os.makedirs(folder, exist_ok=True)
+            partial = f"{folder}/.{self._next()}"
+            self._place(content.sha256, partial, True, inline)
+            os.rename(partial, f"{folder}/{checked_name(name)}")
+            self._folders.add(place)
+        return folder
+
+    def tree_folder(self, content: Content, inline: dict[str, bytes]) -> str:
+        place = self._folder_of(content)
+        folder = f"{self.state}/{place}"
+        if place in self._folders:
+            return folder
+        partial = self._beside("trees")
+        os.mkdir(partial)
+        try:
+            for entry in self.tree(content, inline):
+                path = f"{partial}/{entry.path}"
+                os.makedirs(os.path.dirname(path), exist_ok=True)
+                self._place(entry.sha256, path, entry.executable, inline)
+            os.rename(partial, folder)
+        except OSError as error:
+            _remove(partial)
+            if not os.path.isdir(folder):
+                if isinstance(error, FileExistsError | NotADirectoryError | IsADirectoryError):
+                    raise Spoilt(f"the folder {content.sha256[:12]}… cannot be laid out: {error}") from None
+                raise
+        self._folders.add(place)
+        return folder
+
+    def _place(self, sha256: str, path: str, executable: bool, inline: dict[str, bytes]) -> None:
+        """One read-only file at `path`, sharing the cache's bytes where their mode is the same."""
+        if sha256 not in inline and not executable:
+            os.link(self.path(sha256), path)
+            return
+        if sha256 in inline:
+            with open(path, "xb") as file:
+                file.write(inline[sha256])
+        else:
+            shutil.copyfile(self.path(sha256), path)
+        os.chmod(path, 0o555 if executable else 0o444)
+
+    def _bytes(self, sha256: str, inline: dict[str, bytes]) -> bytes:
+        if sha256 in inline:
+            return inline[sha256]
+        with open(self.path(sha256), "rb") as file:
+            return file.read()
+
+    def _folder_of(self, content: Content) -> str:
+        return f"{'trees' if content.tree else 'programs'}/{content.sha256}"
+
+    def _beside(self, kind: str) -> str:
+        return f"{self.state}/{kind}/.{self._next()}"
+
+    def _next(self) -> str:
+        self._count += 1
+        return f"new-{os.getpid()}-{self._count}"
+
+
+def _remove(path: str) -> None:
+    if os.path.isdir(path) and not os.path.islink(path):
+        shutil.rmtree(path, ignore_errors=True)
+    elif ".part-" not in path:  # a download goes on where it was
+        os.unlink(path)

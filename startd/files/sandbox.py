@@ -1,0 +1,284 @@
+"""The folder of a run: made before it starts, removed when its end is acknowledged.
+
+    runs/12.3.1/  work/         where the process starts; inputs, and links to what is shared
+                  tmp/          its TMPDIR
+                  output/ checkpoint/ job.json     only for programs of the contract
+                  stdout stderr
+
+Making a folder costs more than starting a process, so the folders of runs that
+left nothing behind are renamed for the next ones instead of being removed.
+"""
+
+import os
+import shutil
+import stat
+from collections.abc import Callable
+
+from contract.messages import Content, Grant, NamedContent
+from contract.vocabulary import EndReason, RunId
+from startd.core import words
+from startd.core.contract import Folders, Person, contract_arguments, environment, interpreter_for, job_file
+from startd.core.launch import Launch
+from startd.files.cache import Cache, Spoilt
+from startd.files.paths import BadPath, checked, checked_name
+
+INPUT_TIME_NS = 1_000_000_000_123_456_789
+"""Modification time of every input: a file that still has it was not written to."""
+
+SPARE_FOLDERS = 64
+FEW_FILES = 32
+FILE_MODE = 0o644
+BARE = {"work", "tmp", "stdout", "stderr"}
+
+
+class CannotStart(Exception):
+    """The run cannot start here; `reason` says whose fault it is."""
+
+    def __init__(self, reason: EndReason, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class Sandboxes:
+    """The folders of all runs of this machine."""
+
+    def __init__(self, state: str, cache: Cache, person: Person, which: Callable[[str], str | None]) -> None:
+        self.runs = f"{state}/runs"
+        self._cache = cache
+        self._person = person
+        self._which = which
+        self._spare: list[str] = []
+        self._count = 0
+        os.makedirs(self.runs, exist_ok=True)
+
+    def path(self, run: RunId) -> str:
+        return f"{self.runs}/{run.cluster}.{run.proc}.{run.attempt}"
+
+    def keep_only(self, runs: set[RunId]) -> None:
+        """After a restart: remove every folder that belongs to none of `runs`."""
+        wanted = {os.path.basename(self.path(run)) for run in runs}
+        for name in os.listdir(self.runs):
+            if name not in wanted:
+                _remove_tree(f"{self.runs}/{name}")
+
+    def bytes_to_copy(self, grant: Grant) -> int:
+        """How much `prepare` has to copy: much is better done in a thread."""
+        return sum(named.content.size for named in grant.program.inputs) + (
+            grant.program.content.size if grant.program.content else 0)
+
+    def prepare(self, grant: Grant) -> Launch:
+        """Make the run's folder and say how to start it; raise CannotStart."""
+        try:
+            return self._prepare(grant)
+        except (BadPath, Spoilt) as error:
+            raise CannotStart(EndReason.REFUSED, f"The job cannot be laid out: {error}.") from None
+        except OSError as error:
+            raise CannotStart(EndReason.MACHINE_FAULT,
+                              f"The run's folder could not be made: {error}.") from None
+
+    def discard(self, run: RunId) -> bool:
+        """Put the run's folder out of the way; False if `sweep` has to remove something large."""
+        path = self.path(run)
+        self._count += 1
+        spare = f"{self.runs}/spare-{self._count}"
+        recycled = len(self._spare) < SPARE_FOLDERS and _emptied(path)
+        try:
+            os.rename(path, spare if recycled else f"{self.runs}/old-{self._count}")
+        except OSError:
+            return True  # it was never made
+        if recycled:
+            self._spare.append(spare)
+        return recycled
+
+    def sweep(self) -> None:
+        """Remove discarded folders; may take long."""
+        for name in os.listdir(self.runs):
+            if name.startswith("old-"):
+                _remove_tree(f"{self.runs}/{name}")
+
+    # --- making --------------------------------------------------------------------------
+
+    def _prepare(self, grant: Grant) -> Launch:
+        program = grant.program
+        sandbox = self.path(grant.run)
+        self._make(sandbox, program.contract)
+        inline = self._cache.inline_of(grant.run)
+        app = f"{sandbox}/work"
+        if program.content is not None:
+            app = self._cache.program_folder(program.content, program.name, inline)
+            for name in os.listdir(app):
+                os.symlink(f"{app}/{name}", f"{sandbox}/work/{name}")
+        folders = Folders(sandbox, app)
+        for shared in program.shared:
+            self._share(shared, folders.work, inline)
+        for named in program.inputs:
+            self._copy(named, folders.work, inline)
+        stdin = None
+        if program.stdin is not None:
+            stdin = f"{sandbox}/stdin"
+            self._write(program.stdin, stdin, inline)
+        if program.contract:
+            _write_bytes(folders.job_file, job_file(grant, folders))
+        return Launch(self._argv(grant, folders), environment(grant, folders, self._person), sandbox,
+                      folders.work, f"{sandbox}/stdout", f"{sandbox}/stderr", stdin,
+                      program.memory_limit_mib, program.disk_limit_kib)
+
+    def _make(self, sandbox: str, contract: bool) -> None:
+        if os.path.lexists(sandbox):  # half made before a restart
+            _remove_tree(sandbox)
+        try:
+            os.rename(self._spare.pop(), sandbox)
+        except IndexError:
+            os.mkdir(sandbox, 0o755)
+            os.mkdir(f"{sandbox}/work", 0o755)
+            os.mkdir(f"{sandbox}/tmp", 0o755)
+        if contract:
+            os.mkdir(f"{sandbox}/output", 0o755)
+            os.mkdir(f"{sandbox}/checkpoint", 0o755)
+
+    def _share(self, shared: NamedContent, work: str, inline: dict[str, bytes]) -> None:
+        place = _room(work, shared.path)
+        content = shared.content
+        if content.tree:
+            os.symlink(self._cache.tree_folder(content, inline), place)
+        elif self._cache.has(content.sha256):
+            os.symlink(self._cache.path(content.sha256), place)
+        else:
+            _write_bytes(place, inline[content.sha256])
+            os.chmod(place, 0o444)
+            os.utime(place, ns=(INPUT_TIME_NS, INPUT_TIME_NS))
+
+    def _copy(self, named: NamedContent, work: str, inline: dict[str, bytes]) -> None:
+        place = _room(work, named.path)
+        if not named.content.tree:
+            self._write(named.content, place, inline)
+            return
+        os.mkdir(place)
+        for entry in self._cache.tree(named.content, inline):
+            self._write(Content(entry.sha256, entry.size, executable=entry.executable),
+                        _room(place, entry.path), inline)
+
+    def _write(self, content: Content, place: str, inline: dict[str, bytes]) -> None:
+        """A copy of a content, the run's own to change."""
+        if content.sha256 in inline:
+            _write_bytes(place, inline[content.sha256])
+        else:
+            shutil.copyfile(self._cache.path(content.sha256), place)
+        if content.executable:
+            os.chmod(place, 0o755)
+        os.utime(place, ns=(INPUT_TIME_NS, INPUT_TIME_NS))
+
+    # --- the program ---------------------------------------------------------------------
+
+    def _argv(self, grant: Grant, folders: Folders) -> list[str]:
+        program = grant.program
+        if program.contract:
+            main = f"{folders.app}/{checked(program.main or program.name)}"
+            return [*self._interpreter(main), *contract_arguments(program, folders), *program.arguments]
+        if program.command is None:
+            name = checked(program.main) if program.main else checked_name(program.name)
+            return [f"{folders.work}/{name}", *program.arguments]
+        command = program.command
+        if os.sep not in command:
+            found = self._which(command)
+            if found is None:
+                raise CannotStart(EndReason.REFUSED, f"There is no program {command!r} on this machine. "
+                                  "Give its whole path, or bring it along.")
+            command = found
+        return [os.path.join(folders.work, command), *program.arguments]
+
+    def _interpreter(self, main: str) -> list[str]:
+        try:
+            with open(main, "rb") as file:
+                words_before = interpreter_for(main, file.read(256))
+        except OSError:
+            raise CannotStart(EndReason.REFUSED, f"There is no main file {os.path.basename(main)!r} in the "
+                              "program's folder. Name it: main = FILE.") from None
+        if not words_before:
+            return [main]
+        found = words_before[0] if os.sep in words_before[0] else self._which(words_before[0])
+        if found is None:
+            raise CannotStart(EndReason.REFUSED, words.no_interpreter(words_before[0], os.path.basename(main)))
+        return [found, *words_before[1:], main]
+
+
+def _room(folder: str, path: str) -> str:
+    """Where `path` goes in `folder`: its parents made, an earlier link of that name out of the way."""
+    parts = checked(path).split("/")
+    for depth in range(1, len(parts)):
+        parent = os.path.join(folder, *parts[:depth])
+        if os.path.islink(parent):
+            os.unlink(parent)
+        if not os.path.isdir(parent):
+            os.mkdir(parent)
+    place = os.path.join(folder, *parts)
+    if os.path.islink(place):
+        os.unlink(place)
+    return place
+
+
+def _write_bytes(path: str, content: bytes) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
+    try:
+        while content:
+            content = content[os.write(descriptor, content) :]
+    finally:
+        os.close(descriptor)
+
+
+def _emptied(path: str) -> bool:
+    """Make the folder of a run as good as new, if little is in it; False if it is better removed."""
+    try:
+        with os.scandir(path) as entries:
+            seen = {entry.name: entry for entry in entries}
+        if not seen.keys() >= BARE:
+            return False
+        for name, entry in seen.items():
+            found = entry.stat(follow_symlinks=False)
+            if name in ("stdout", "stderr"):
+                if not stat.S_ISREG(found.st_mode) or found.st_nlink != 1 or found.st_mode & 0o777 != FILE_MODE:
+                    return False
+                if found.st_size:
+                    os.truncate(entry.path, 0)
+            elif name in ("work", "tmp"):
+                if not stat.S_ISDIR(found.st_mode) or found.st_mode & 0o777 != 0o755:
+                    return False
+                if not _clear(entry.path):
+                    return False
+            elif stat.S_ISDIR(found.st_mode):
+                if not _clear(entry.path):
+                    return False
+                os.rmdir(entry.path)
+            else:
+                os.unlink(entry.path)
+    except OSError:
+        return False
+    return True
+
+
+def _clear(folder: str) -> bool:
+    """Unlink the files of a folder, if they are few and there are no folders among them."""
+    with os.scandir(folder) as entries:
+        found = list(entries)
+    if len(found) > FEW_FILES or any(entry.is_dir(follow_symlinks=False) for entry in found):
+        return False
+    for entry in found:
+        os.unlink(entry.path)
+    return True
+
+
+def _remove_tree(path: str) -> None:
+    """Remove a folder, even if a job took away the right to look into parts of it."""
+
+    def again(function: Callable[[str], object], culprit: str, _: object) -> None:
+        try:
+            os.chmod(os.path.dirname(culprit), 0o700)
+            if os.path.isdir(culprit) and not os.path.islink(culprit):
+                os.chmod(culprit, 0o700)
+                shutil.rmtree(culprit, ignore_errors=True)
+            else:
+                function(culprit)
+        except OSError:
+            pass
+
+    shutil.rmtree(path, onerror=again)

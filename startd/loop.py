@@ -1,0 +1,473 @@
+"""The startd's one long-running loop: it ties the core to the world.
+
+Every happening goes through `Loop.happened`: the core decides, the journal is
+written, then the decisions are done, in order. What is to be said piles up in
+the core until `_say` takes it: at once when the connection was quiet, in frames
+of many messages when it is busy.
+"""
+
+import asyncio
+import errno
+import logging
+import random
+import time
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from contextlib import suppress
+from typing import Any
+
+import msgspec
+from websockets.asyncio.client import ClientConnection
+from websockets.exceptions import ConnectionClosed
+
+from contract.messages import Ended, FromStartd, Grant, Refused, Welcome, decode_from_schedd, encode
+from contract.vocabulary import EndReason, RunId
+from startd.core import words
+from startd.core.events import (
+    Action,
+    Collect,
+    Collected,
+    Connected,
+    Discard,
+    Disconnected,
+    Ending,
+    Entry,
+    Event,
+    Fetch,
+    Fetched,
+    Finished,
+    Follow,
+    Found,
+    Granted,
+    Heard,
+    Kill,
+    LeaveAsked,
+    MachineSeen,
+    NotBegun,
+    NotFetched,
+    Readopt,
+    Recall,
+    Recalled,
+    Record,
+    Signal,
+    Start,
+    Tick,
+    Unfollow,
+)
+from startd.core.launch import Launch
+from startd.core.startd import StartdCore
+from startd.files.cache import Cache, Spoilt
+from startd.files.journal import Journal
+from startd.files.outputs import Leaving, gather, size_at_a_glance
+from startd.files.sandbox import CannotStart, Sandboxes
+from startd.files.tails import LOOK_SECONDS, Tails
+from startd.files.transfer import CannotTransfer, Transfer
+from startd.runtime.interface import Happening, Runtime, SpawnFailed
+
+log = logging.getLogger(__name__)
+
+COALESCE_SECONDS = 0.0015
+"""Under load, frames are this far apart; after a pause, nothing waits."""
+
+FRAME_MESSAGES = 200
+FRAME_BYTES = 4 * 1024 * 1024
+
+FIRST_PAUSE_SECONDS = 0.05
+LONGEST_PAUSE_SECONDS = 2.0
+SEE_MACHINE_SECONDS = 5.0
+
+AT_ONCE_BYTES = 256 * 1024
+"""What is read or copied on the loop itself; more goes to a thread."""
+
+LEAVE_SECONDS = 10.0
+"""Beyond the longest grace: how long a leaving startd waits for its last runs."""
+
+ACKNOWLEDGE_SECONDS = 3.0
+"""How long it then waits for the schedd; what is not acknowledged is kept for the next start."""
+
+MACHINE_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN, errno.EIO}
+
+Dial = Callable[[], Awaitable[ClientConnection]]
+
+
+class Loop:
+    """One startd at work. `run` is all of its life."""
+
+    def __init__(self, core: StartdCore, make_runtime: Callable[[Callable[[Happening], None]], Runtime],
+                 journal: Journal, cache: Cache, sandboxes: Sandboxes, transfer: Transfer,
+                 see_machine: Callable[[bool], dict[str, str]]) -> None:
+        self.core = core
+        self._runtime = make_runtime(self._on_runtime)
+        self._journal = journal
+        self._cache = cache
+        self._sandboxes = sandboxes
+        self._transfer = transfer
+        self._see_machine = see_machine
+        self._tails = Tails()
+        self._extra: list[FromStartd] = []
+        self._tailing: asyncio.Task[None] | None = None
+        self._launches: dict[RunId, tuple[Grant, Launch]] = {}
+        self._tasks: dict[RunId, asyncio.Task[None]] = {}
+        self._events: list[Event] = []
+        self._working = False
+        self._news = asyncio.Event()
+        self._worked = asyncio.Event()
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_due = 0.0
+
+    async def run(self, dial: Dial, leave: asyncio.Event) -> None:
+        """Work until `leave` is set; then end the runs, report them, and return."""
+        self._sandboxes.keep_only(set(self.core.runs))
+        found = await self._runtime.open()
+        self.happened(MachineSeen(self._see_machine(bool(self.core.runs)), time.time()))
+        self.happened(Found(frozenset(found)))
+        duties = [asyncio.create_task(self._stay_connected(dial)), asyncio.create_task(self._look_at_machine())]
+        asked = asyncio.create_task(leave.wait())
+        try:
+            done, _ = await asyncio.wait([*duties, asked], return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+            await self._leave()
+        finally:
+            for task in (*duties, asked, *self._tasks.values(), *([self._tailing] if self._tailing else [])):
+                task.cancel()
+            if self._timer is not None:
+                self._timer.cancel()
+            await self._runtime.close(leave=True)
+            self._transfer.close()
+            self._journal.close()
+
+    def happened(self, event: Event) -> None:
+        """Take note; all that happens in one turn of the loop is decided, and recorded, together."""
+        self._events.append(event)
+        if not self._working:
+            self._working = True
+            asyncio.get_running_loop().call_soon(self._work)
+
+    # --- decide, record, do --------------------------------------------------------------
+
+    def _work(self) -> None:
+        try:
+            while self._events:
+                events, self._events = self._events, []
+                now = time.monotonic()
+                actions = [action for event in events for action in self.core.handle(event, now)]
+                entries: list[Entry] = [action.entry for action in actions if isinstance(action, Record)]
+                if entries:
+                    self._journal.append(entries, self.core.entries)
+                    self._log(entries)
+                for action in actions:
+                    self._do(action)
+        finally:
+            self._working = False
+        self._arm()
+        self._worked.set()
+        if self.core.has_news:
+            self._news.set()
+
+    def _do(self, action: Action) -> None:
+        match action:
+            case Record():
+                pass
+            case Fetch(grant):
+                self._fetch(grant)
+            case Start(grant):
+                self._start(grant)
+            case Readopt(grant):
+                self._runtime.watch(grant.run, _limits(grant, self._sandboxes.path(grant.run)))
+            case Signal(run, number):
+                self._runtime.signal(run, number)
+            case Kill(run):
+                self._runtime.kill(run)
+            case Collect(grant):
+                self._collect(grant)
+            case Recall(grant, _):
+                self._beside(grant.run, self._recall(grant))
+            case Discard(run):
+                self._discard(run)
+            case Follow(watch):
+                self._tails.follow(watch, self._sandboxes.path(watch.run))
+                if self._tailing is None:
+                    self._tailing = asyncio.get_running_loop().create_task(self._tail())
+            case Unfollow(watch):
+                self._tails.unfollow(watch)
+
+    def _arm(self) -> None:
+        """Have a Tick come when the core wants one."""
+        due = self.core.next_due()
+        if due is None or (self._timer is not None and self._timer_due <= due and not self._timer.cancelled()):
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        loop = asyncio.get_running_loop()
+        self._timer_due = due
+        self._timer = loop.call_later(max(0.0, due - time.monotonic()), self._ticked)
+
+    def _ticked(self) -> None:
+        self._timer = None
+        self.happened(Tick())
+
+    def _beside(self, run: RunId, work: Coroutine[Any, Any, None]) -> None:
+        """Do long work of a run beside the loop; a run has one such work at a time."""
+        old = self._tasks.get(run)
+        if old is not None and not old.done():
+            work.close()
+            return
+        task = self._tasks[run] = asyncio.get_running_loop().create_task(work)
+        task.add_done_callback(lambda done: self._done_beside(run, done))
+
+    def _done_beside(self, run: RunId, done: "asyncio.Task[None]") -> None:
+        if self._tasks.get(run) is done:
+            del self._tasks[run]
+        if not done.cancelled() and (error := done.exception()) is not None:
+            log.error("work for a run failed", exc_info=error, extra={"run": str(run)})
+
+    # --- before the process --------------------------------------------------------------
+
+    def _fetch(self, grant: Grant) -> None:
+        self._cache.hold(grant)
+        try:
+            lacking = self._cache.lacking(grant)
+        except Spoilt as error:
+            self.happened(NotFetched(grant.run, f"The job cannot be laid out: {error}.", EndReason.REFUSED))
+            return
+        if lacking:
+            self._beside(grant.run, self._fetch_long(grant))
+        else:
+            self.happened(Fetched(grant.run))
+
+    async def _fetch_long(self, grant: Grant) -> None:
+        try:
+            await self._transfer.fetch(grant)
+        except CannotTransfer as error:
+            self.happened(NotFetched(grant.run, f"What the job needs could not be had: {error}"))
+        except Spoilt as error:
+            self.happened(NotFetched(grant.run, f"The job cannot be laid out: {error}.", EndReason.REFUSED))
+        else:
+            self.happened(Fetched(grant.run))
+
+    def _start(self, grant: Grant) -> None:
+        if self._sandboxes.bytes_to_copy(grant) <= AT_ONCE_BYTES:
+            try:
+                self._launch(grant, self._sandboxes.prepare(grant))
+            except CannotStart as error:
+                self.happened(NotBegun(grant.run, error.reason, str(error)))
+        else:
+            self._beside(grant.run, self._start_long(grant))
+
+    async def _start_long(self, grant: Grant) -> None:
+        try:
+            launch = await self._transfer.run(lambda: self._sandboxes.prepare(grant))
+        except CannotStart as error:
+            self.happened(NotBegun(grant.run, error.reason, str(error)))
+            return
+        run = self.core.runs.get(grant.run)
+        if run is None or run.ending is not None:
+            self.happened(NotBegun(grant.run, EndReason.STOPPED, "Stopped before it started."))
+            return
+        self._launch(grant, launch)
+
+    def _launch(self, grant: Grant, launch: Launch) -> None:
+        self._cache.release(grant.run)
+        self._launches[grant.run] = grant, launch
+        self._runtime.start(grant.run, launch)
+
+    def _on_runtime(self, happening: Happening) -> None:
+        launched = self._launches.pop(happening.run, None)
+        if not isinstance(happening, SpawnFailed):
+            self.happened(happening)
+        elif launched is not None:
+            grant, launch = launched
+            reason = EndReason.MACHINE_FAULT if happening.errno in MACHINE_ERRORS else EndReason.REFUSED
+            message = words.not_started(happening.errno, happening.where, launch.argv, grant.program)
+            self.happened(NotBegun(happening.run, reason, message))
+
+    # --- after the process ---------------------------------------------------------------
+
+    def _collect(self, grant: Grant) -> None:
+        sandbox = self._sandboxes.path(grant.run)
+        size = size_at_a_glance(sandbox, grant.program.contract)
+        if size is None or size > AT_ONCE_BYTES:
+            self._beside(grant.run, self._collect_long(grant))
+            return
+        leaving = gather(sandbox, grant.program)
+        if leaving.uploads:
+            self._beside(grant.run, self._return(grant, leaving))
+        else:
+            self.happened(_collected(grant.run, leaving))
+
+    async def _collect_long(self, grant: Grant) -> None:
+        sandbox = self._sandboxes.path(grant.run)
+        await self._return(grant, await self._transfer.run(lambda: gather(sandbox, grant.program)))
+
+    async def _return(self, grant: Grant, leaving: Leaving) -> None:
+        """Upload what is large; a file that cannot be sent is named, the rest of the result stands."""
+        for sha256, (path, size) in leaving.uploads.items():
+            try:
+                await self._transfer.upload(sha256, path, size)
+            except CannotTransfer as error:
+                leaving.drop(sha256, str(error))
+        self.happened(_collected(grant.run, leaving))
+
+    async def _recall(self, grant: Grant) -> None:
+        sandbox = self._sandboxes.path(grant.run)
+        leaving = await self._transfer.run(lambda: gather(sandbox, grant.program))
+        self.happened(Recalled(grant.run, leaving.blobs))
+
+    def _discard(self, run: RunId) -> None:
+        self._say_last_words(run)
+        self._launches.pop(run, None)
+        self._cache.release(run)
+        task = self._tasks.pop(run, None)
+        if task is not None:
+            task.cancel()
+        self._runtime.remove(run)
+        if not self._sandboxes.discard(run):
+            self._transfer.soon(self._sandboxes.sweep)
+
+    # --- watching ------------------------------------------------------------------------
+
+    async def _tail(self) -> None:
+        while len(self._tails):
+            for watch in self._tails.watches():
+                self._extra += self._tails.look(watch, self.core.is_writing(watch.run))
+            if self._extra:
+                self._news.set()
+            await asyncio.sleep(LOOK_SECONDS)
+        self._tailing = None
+
+    def _say_last_words(self, run: RunId) -> None:
+        for watch in self._tails.watches():
+            if watch.run == run:
+                while chunks := self._tails.look(watch, still_writing=False):
+                    self._extra += chunks
+                self._news.set()
+
+    async def _look_at_machine(self) -> None:
+        while True:
+            await asyncio.sleep(SEE_MACHINE_SECONDS)
+            self.happened(MachineSeen(self._see_machine(bool(self.core.runs)), time.time()))
+
+    # --- the connection ------------------------------------------------------------------
+
+    async def _stay_connected(self, dial: Dial) -> None:
+        """Connect, talk, and connect again, for ever; pauses grow while nobody answers."""
+        pause = FIRST_PAUSE_SECONDS
+        said = ""
+        while True:
+            try:
+                connection = await dial()
+            except NoSchedd as error:
+                if str(error) != said:
+                    said = str(error)
+                    log.warning("waiting for the schedd: %s", said)
+            else:
+                said = ""
+                try:
+                    if await self._talk(connection):
+                        pause = FIRST_PAUSE_SECONDS
+                finally:
+                    await connection.close()
+                log.info("the connection to the schedd is gone")
+            await asyncio.sleep(pause * random.uniform(0.5, 1.0))
+            pause = min(LONGEST_PAUSE_SECONDS, pause * 2)
+
+    async def _talk(self, connection: ClientConnection) -> bool:
+        """Hear and say until the connection breaks; whether we were welcome."""
+        self._extra.clear()
+        self.happened(Connected())
+        speaking = asyncio.create_task(self._speak(connection))
+        welcome = False
+        try:
+            async for frame in connection:
+                for message in decode_from_schedd(frame):
+                    match message:
+                        case Welcome(pool):
+                            welcome = True
+                            log.info("welcome in pool %s", pool, extra={"pool": pool})
+                        case Refused(code, words_of_schedd):
+                            log.error("the schedd refuses this startd: %s", words_of_schedd, extra={"code": code})
+                            welcome = False
+                    self.happened(Heard(message))
+        except ConnectionClosed:
+            pass
+        except msgspec.MsgspecError as error:
+            log.error("the schedd said what cannot be understood: %s", error)
+        finally:
+            speaking.cancel()
+            self._tails.clear()
+            self.happened(Disconnected())
+        return welcome
+
+    async def _speak(self, connection: ClientConnection) -> None:
+        quiet_until = 0.0
+        with suppress(ConnectionClosed):
+            while True:
+                await self._news.wait()
+                if (pause := quiet_until - time.monotonic()) > 0:
+                    await asyncio.sleep(pause)
+                self._news.clear()
+                extra, self._extra = self._extra, []
+                for frame in frames([*self.core.outgoing(time.monotonic()), *extra]):
+                    await connection.send(frame, text=True)
+                quiet_until = time.monotonic() + COALESCE_SECONDS
+
+    # --- leaving -------------------------------------------------------------------------
+
+    async def _leave(self) -> None:
+        """End all runs and have their ends acknowledged, as far as that can be waited for."""
+        log.info("leaving", extra={"runs": len(self.core.runs)})
+        grace = max((run.grant.program.grace_seconds for run in self.core.runs.values()), default=0.0)
+        self.happened(LeaveAsked("the startd was told to shut down."))
+        await self._until(lambda: all(run.end is not None for run in self.core.runs.values()), grace + LEAVE_SECONDS)
+        await self._until(lambda: not self.core.runs or not self.core.is_welcome, ACKNOWLEDGE_SECONDS)
+
+    async def _until(self, holds: Callable[[], bool], seconds: float) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while True:
+                    self._worked.clear()
+                    if not self._events and holds():
+                        return
+                    await self._worked.wait()
+
+    def _log(self, entries: list[Entry]) -> None:
+        for entry in entries:
+            match entry:
+                case Granted(grant):
+                    log.debug("run granted", extra={"run": str(grant.run)})
+                case Ending(run, reason, message):
+                    log.info("run %s is to end: %s", run, message, extra={"run": str(run), "reason": reason})
+                case Finished(run, end):
+                    if log.isEnabledFor(logging.INFO):
+                        log.info("run %s ended: %s%s", run, end.reason, f": {end.message}" if end.message else "",
+                                 extra={"run": str(run), "exit_code": end.exit_code, "signal": end.signal})
+
+
+class NoSchedd(Exception):
+    """Nobody answers where the schedd should be, or it would not have us; says so in words."""
+
+
+def frames(messages: list[FromStartd]) -> Iterator[bytes]:
+    """`messages` as frames, none with too many, and large ends alone."""
+    frame: list[FromStartd] = []
+    size = 0
+    for message in messages:
+        weight = sum(map(len, message.blobs.values())) if isinstance(message, Ended) else 0
+        if frame and (len(frame) >= FRAME_MESSAGES or size + weight > FRAME_BYTES):
+            yield encode(frame)
+            frame, size = [], 0
+        frame.append(message)
+        size += weight
+    if frame:
+        yield encode(frame)
+
+
+def _limits(grant: Grant, sandbox: str) -> Launch:
+    """As much of a launch as is needed to watch a run that runs already."""
+    return Launch([], {}, sandbox, f"{sandbox}/work", f"{sandbox}/stdout", f"{sandbox}/stderr", None,
+                  grant.program.memory_limit_mib, grant.program.disk_limit_kib)
+
+
+def _collected(run: RunId, leaving: Leaving) -> Collected:
+    return Collected(run, leaving.stdout, leaving.stderr, leaving.files, leaving.warnings, leaving.blobs,
+                     leaving.total_bytes // 1024)

@@ -1,0 +1,55 @@
+"""What the startd asks of whatever runs its jobs, and what it hears back.
+
+`process` is the runtime of today; Podman comes as a second class behind the same
+Protocol. Requests return at once; what comes of them is told through the
+`tell` that the runtime was made with, in the order in which it happened.
+The conformance tests in `tests/startd/runtime` say what every runtime owes.
+"""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from contract.vocabulary import RunId
+from startd.core.events import Begun, Over, Usage
+from startd.core.launch import Launch
+
+
+@dataclass(frozen=True, slots=True)
+class SpawnFailed:
+    """There is no process and never was; `errno` and `where` ("folder" or "program") say why."""
+
+    run: RunId
+    errno: int
+    where: str
+
+
+Happening = Begun | SpawnFailed | Over | Usage
+
+
+class Runtime(Protocol):
+    """Starts, watches and ends runs. Everything asked twice is harmless."""
+
+    async def open(self) -> set[RunId]:
+        """Make ready; return the runs found from before, whose Begun or Over will be told."""
+
+    def start(self, run: RunId, launch: Launch) -> None:
+        """Start it; SpawnFailed, or Begun and later Over, will be told."""
+
+    def watch(self, run: RunId, launch: Launch) -> None:
+        """Keep to the limits of a run that was found from before."""
+
+    def signal(self, run: RunId, number: int) -> None:
+        """Send a signal to all of the run's processes."""
+
+    def kill(self, run: RunId) -> None:
+        """End all of the run's processes, those that escaped included."""
+
+    def suspend(self, run: RunId) -> None: ...
+
+    def resume(self, run: RunId) -> None: ...
+
+    def remove(self, run: RunId) -> None:
+        """Forget a run that is over."""
+
+    async def close(self, leave: bool) -> None:
+        """Stop watching. With `leave`, nothing stays behind when the last run is over."""

@@ -1,0 +1,379 @@
+"""The parent of all jobs, as a process of its own, so that they outlive the startd.
+
+Started as `python -m startd.runtime.keeper STATE IDENTITY`; one per state
+folder. It imports next to nothing, has one thread, and does four things: spawn,
+signal, wait, tell. Read `Keeper.serve` first; `kin.py` finds and ends what a
+job leaves behind.
+
+The startd connects to STATE/keeper.sock, one at a time; both ends then send
+lines, each a JSON list:
+
+    to the keeper                                   from the keeper
+    ["spawn", key, argv, environment, folder,       ["known", [begun…], [over…]]   on connecting
+              stdin, stdout, stderr, file_bytes]    ["begun", key, pid, ticks, at]
+    ["signal", key, number]   its process group     ["failed", key, errno, where]
+    ["kill", key]             group and strays      ["over", key, code, signal, began_at, ended_at,
+    ["belongs", key, [pid…]]  seen in its tree               user_seconds, system_seconds, peak_kib]
+    ["forget", [key…]]
+    ["shutdown"]              leave when all is over
+
+KEEP-1: what is told was written to the journal before.
+KEEP-2: a key is spawned once; asked again, its state is told again.
+KEEP-3: `over` is told when nothing of the run lives any more.
+"""
+
+import ctypes
+import fcntl
+import json
+import os
+import resource
+import selectors
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+from startd.runtime import procfs
+from startd.runtime.keeperjournal import Begun, Journal, Over, Record
+from startd.runtime.kin import Kin
+
+LOOK_SECONDS = 2.0
+"""How often to see whether the state folder is still there."""
+
+STUBBORN_SECONDS = 5.0
+"""A stray that cannot be killed (a disk that hangs) holds the report of its run no longer than this."""
+
+PR_SET_CHILD_SUBREAPER = 36
+DEFAULT_SIGNALS = (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGCHLD, signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""Python ignores some of these, and what is ignored stays ignored in a child."""
+
+
+class Keeper:
+    """All runs of one startd: spawned, adopted, and over but not yet forgotten."""
+
+    def __init__(self, state: str, identity: str) -> None:
+        self.state = state
+        self.journal = Journal(f"{state}/keeper.journal")
+        self.kin = Kin(identity)
+        self.living: dict[str, int] = {}
+        self.closing: dict[str, Over] = {}
+        self._adopted: dict[int, tuple[str, int]] = {}
+        self._leaving = False
+        self._news: list[Record] = []
+        self._out: list[list[Any]] = []
+        self._unsent = b""
+        self._unread = b""
+        self._client: socket.socket | None = None
+        self._selector = selectors.DefaultSelector()
+        self._wake, wake = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
+        self._selector.register(self._wake, selectors.EVENT_READ, self._on_child)
+        self._listener = _listen(state)
+        self._selector.register(self._listener, selectors.EVENT_READ, self._on_connect)
+        self._adopt()
+
+    def serve(self) -> None:
+        """Work until told to leave, or until there is neither a startd nor a living run."""
+        folder = os.stat(self.state).st_ino
+        looked_at = time.monotonic()
+        while True:
+            for chosen, _ in self._selector.select(LOOK_SECONDS):
+                do: Callable[[], None] = chosen.data
+                do()
+            self._tell()
+            if time.monotonic() - looked_at >= LOOK_SECONDS:
+                looked_at = time.monotonic()
+                if self.closing:
+                    self._close_runs()
+                    self._tell()
+                if not _same_folder(self.state, folder):
+                    for key in self.living:
+                        self._kill(key)
+                    return
+                if self._client is None and not self.living and not self.closing:
+                    return
+            if self._leaving and not self.living and not self.closing and not self._unsent:
+                return
+
+    # --- what the startd asks ------------------------------------------------------------
+
+    def _on_connect(self) -> None:
+        self._tell()
+        connection, _ = self._listener.accept()
+        connection.setblocking(False)
+        self._leaving = False
+        # One startd at a time: what a dead one still had in the pipe is read to its end
+        # before the next one is told what is known.
+        self._selector.unregister(self._listener)
+        self._client, self._unread, self._unsent = connection, b"", b""
+        self._selector.register(connection, selectors.EVENT_READ, self._on_request)
+        begun = [record for key, record in self.journal.begun.items() if key in self.living or key in self.closing]
+        self._out = [["known", begun, list(self.journal.over.values())]]
+
+    def _on_request(self) -> None:
+        assert self._client is not None
+        try:
+            piece = self._client.recv(1 << 20)
+        except BlockingIOError:
+            piece = None
+        except OSError:
+            piece = b""
+        if piece == b"":
+            self._hang_up()
+            return
+        if self._unsent:
+            self._send()
+        *lines, self._unread = (self._unread + (piece or b"")).split(b"\n")
+        for line in lines:
+            self._obey(json.loads(line))
+
+    def _obey(self, request: list[Any]) -> None:
+        match request:
+            case ["spawn", key, *how]:
+                self._spawn(key, *how)
+            case ["signal", key, number]:
+                if key in self.living:
+                    _signal_group(self.living[key], number)
+            case ["kill", key]:
+                self._kill(key)
+            case ["belongs", key, pids]:
+                self.kin.remember(key, pids)
+            case ["forget", keys]:
+                for key in keys:
+                    self.journal.forget(key)
+            case ["shutdown"]:
+                self._leaving = True
+
+    def _spawn(self, key: str, argv: list[str], environment: dict[str, str], folder: str,
+               stdin: str | None, stdout: str, stderr: str, file_bytes: int | None) -> None:
+        if key in self.journal.begun:
+            self._repeat(key)
+            return
+        environment["PESC_RUN"] = self.kin.marker(key)
+        written = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+        files = [
+            (os.POSIX_SPAWN_OPEN, 0, stdin or "/dev/null", os.O_RDONLY, 0),
+            (os.POSIX_SPAWN_OPEN, 1, stdout, written, 0o644),
+            (os.POSIX_SPAWN_OPEN, 2, stderr, written, 0o644),
+        ]
+        where = "folder"
+        try:
+            os.chdir(folder)
+            where = "program"
+            if file_bytes is not None:
+                _limit_files(file_bytes)
+            try:
+                pid = os.posix_spawn(argv[0], argv, environment, file_actions=files,
+                                     setsid=True, setsigmask=(), setsigdef=DEFAULT_SIGNALS)
+            finally:
+                if file_bytes is not None:
+                    _limit_files(None)
+        except (OSError, ValueError) as error:
+            self._out.append(["failed", key, getattr(error, "errno", 0) or 0, where])
+            return
+        stat = procfs.read_stat(pid)
+        begun = Begun(key, pid, stat.start_ticks if stat else 0, time.time())
+        self.living[key] = pid
+        self.kin.mains[pid] = self.kin.sessions[pid] = key
+        self.journal.begun[key] = begun
+        self._news.append(begun)
+
+    def _repeat(self, key: str) -> None:
+        if key in self.living:
+            self._out.append(["begun", *self.journal.begun[key]])
+        elif key in self.journal.over:
+            self._out.append(["over", *self.journal.over[key]])
+
+    def _kill(self, key: str) -> None:
+        pid = self.living.get(key)
+        if pid is not None:
+            self.kin.remember(key, list(procfs.descendants([pid])))
+            _signal_group(pid, signal.SIGKILL)
+            self.kin.kill_strays({key}, self.living.keys() - {key})
+
+    # --- what happens to the processes ---------------------------------------------------
+
+    def _on_child(self) -> None:
+        os.read(self._wake, 4096)
+        self._reap()
+
+    def _reap(self) -> None:
+        """Collect every ended child; the group goes before its leader is reaped, while its number is surely ours."""
+        while True:
+            try:
+                seen = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+            except ChildProcessError:
+                break
+            if seen is None:
+                break
+            pid = seen.si_pid
+            key = self.kin.mains.get(pid)
+            if key is not None:
+                _signal_group(pid, signal.SIGKILL)
+            _, status, usage = os.wait4(pid, 0)
+            if key is None:
+                self.kin.gone(pid)
+                continue
+            code = os.waitstatus_to_exitcode(status)
+            self._ended(key, pid, code if code >= 0 else None, -code if code < 0 else None, usage)
+        if self.closing or self.kin.has_strays:
+            self._close_runs()
+
+    def _ended(self, key: str, pid: int, code: int | None, number: int | None,
+               usage: resource.struct_rusage | None) -> None:
+        del self.living[key], self.kin.mains[pid]
+        user, system, peak = (usage.ru_utime, usage.ru_stime, usage.ru_maxrss) if usage else (0.0, 0.0, 0)
+        self.closing[key] = Over(key, code, number, self.journal.begun[key].at, time.time(), user, system, peak)
+
+    def _close_runs(self) -> None:
+        """Kill what ended runs left behind; a run of which nothing is left is over."""
+        left = self.kin.kill_strays(self.closing.keys(), self.living.keys())
+        now = time.time()
+        for key in [k for k, over in self.closing.items() if k not in left or now - over.ended_at > STUBBORN_SECONDS]:
+            self.kin.sessions.pop(self.journal.begun[key].pid, None)
+            self._news.append(self.closing.pop(key))
+
+    # --- telling -------------------------------------------------------------------------
+
+    def _tell(self) -> None:
+        if self._news:
+            self.journal.append(self._news)
+            for record in self._news:
+                self._out.append(["begun" if isinstance(record, Begun) else "over", *record])
+            self._news = []
+        if self._out:
+            if self._client is not None:
+                self._unsent += "".join(json.dumps(line) + "\n" for line in self._out).encode()
+                self._send()
+            self._out = []
+
+    def _send(self) -> None:
+        assert self._client is not None
+        try:
+            self._unsent = self._unsent[self._client.send(self._unsent) :]
+        except BlockingIOError:
+            pass
+        except OSError:
+            self._hang_up()
+            return
+        wanted = selectors.EVENT_READ | (selectors.EVENT_WRITE if self._unsent else 0)
+        if self._selector.get_key(self._client).events != wanted:
+            self._selector.modify(self._client, wanted, self._on_request)
+
+    def _hang_up(self) -> None:
+        assert self._client is not None
+        self._selector.unregister(self._client)
+        self._client.close()
+        self._client, self._unsent = None, b""
+        self._selector.register(self._listener, selectors.EVENT_READ, self._on_connect)
+
+    # --- after a keeper that was killed --------------------------------------------------
+
+    def _adopt(self) -> None:
+        """Find again what an earlier keeper left: the living are watched by pidfd, the dead are lost."""
+        for key, begun in list(self.journal.begun.items()):
+            if key in self.journal.over:
+                continue
+            self.living[key] = begun.pid
+            self.kin.mains[begun.pid] = self.kin.sessions[begun.pid] = key
+            if not self._watch(key, begun.pid, begun.ticks):
+                self._lost(key, begun.pid)
+        for pid, key in self.kin.marked():
+            stat = procfs.read_stat(pid)
+            if stat is None or key in self.living:
+                continue
+            if key in self.journal.begun or key in self.closing or stat.session != pid:
+                os.kill(pid, signal.SIGKILL)
+                continue
+            # Spawned, but killed before the journal knew: the session's leader is the job.
+            self.journal.append([Begun(key, pid, stat.start_ticks, time.time())])
+            self.living[key] = pid
+            self.kin.mains[pid] = self.kin.sessions[pid] = key
+            self._watch(key, pid, stat.start_ticks)
+        if self.closing:
+            self._close_runs()
+
+    def _watch(self, key: str, pid: int, ticks: int) -> bool:
+        try:
+            descriptor = os.pidfd_open(pid)
+        except OSError:
+            return False
+        if procfs.start_ticks(pid) != ticks:
+            os.close(descriptor)
+            return False
+
+        def on_end() -> None:
+            self._selector.unregister(descriptor)
+            os.close(descriptor)
+            self._lost(key, pid)
+            self._close_runs()
+
+        self._selector.register(descriptor, selectors.EVENT_READ, on_end)
+        return True
+
+    def _lost(self, key: str, pid: int) -> None:
+        """An adopted process is gone; not being its parent, nobody can say how."""
+        for stray, owner in self.kin.marked():
+            if owner == key and stray != pid:
+                os.kill(stray, signal.SIGKILL)
+        self._ended(key, pid, None, None, None)
+
+
+def _listen(state: str) -> socket.socket:
+    """Listen at STATE/keeper.sock; through /proc, because the address of a socket ends at 107 bytes."""
+    path = f"{state}/keeper.sock"
+    if os.path.lexists(path):
+        os.unlink(path)
+    folder = os.open(state, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    listener.bind(f"/proc/self/fd/{folder}/keeper.sock")
+    os.chmod(path, 0o600)
+    listener.listen(8)
+    os.close(folder)
+    return listener
+
+
+def _signal_group(pid: int, number: int) -> None:
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(pid, number)
+
+
+def _limit_files(file_bytes: int | None) -> None:
+    _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    wanted = hard if file_bytes is None else file_bytes
+    if hard != resource.RLIM_INFINITY:
+        wanted = min(wanted, hard)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (wanted, hard))
+
+
+def _same_folder(path: str, inode: int) -> bool:
+    try:
+        return os.stat(path).st_ino == inode
+    except OSError:
+        return False
+
+
+def main() -> None:
+    state, identity = sys.argv[1:3]
+    os.chdir("/")
+    os.umask(0o022)
+    lock = os.open(f"{state}/keeper.pid", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        sys.exit(f"another keeper works in {state}")
+    os.ftruncate(lock, 0)
+    os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
+    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)  # the startd says when to leave
+    Keeper(state, identity).serve()
+
+
+if __name__ == "__main__":
+    main()
