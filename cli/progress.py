@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 import msgspec
 
+from cli.adtext import plain
 from cli.common import count_of
 from contract.client import Client, ServerSentEvent
 from contract.problems import Problem
@@ -51,23 +52,26 @@ def follow(
 ) -> dict[int, Batch]:
     """Show the progress of `clusters`, one after the other, until each is over; return the last counts of each.
 
-    Without `until` it also returns when nothing is left but held jobs, and says why they
-    are held. When `timeout` seconds are over it returns what is known by then: ask `is_over`.
+    When nothing is left but held jobs it says why they are held; without `until` it returns
+    then, with it the jobs are waited for all the same. When `timeout` seconds are over it
+    returns what is known by then: ask `is_over`.
     """
     last: dict[int, Batch] = {}
     with contextlib.suppress(TimeIsUp), alarm(timeout):
         for cluster in clusters:
             view = _NoView() if quiet else _SomeView()
+            told_why = False
             try:
                 for batch in counts(client, cluster, since, view.note):
                     last[cluster] = batch
                     view.show(batch, time.monotonic())
+                    if only_held_remain(batch) and not (told_why or quiet):
+                        view.note(_why_held(client, batch))
+                        told_why = True
                     if (until or is_settled)(batch):
                         break
             finally:
                 view.close()
-            if until is None and not quiet and cluster in last and only_held_remain(last[cluster]):
-                print(_why_held(client, last[cluster]), file=sys.stderr)
     return last
 
 
@@ -247,8 +251,8 @@ class _SomeView:
 class Lines:
     """A line when much has changed: one for each 5 % and each new hold, one a second at most, and the last."""
 
-    def __init__(self, write: Callable[[str], object] = sys.stderr.write) -> None:
-        self._write = write
+    def __init__(self, write: Callable[[str], object] | None = None) -> None:
+        self._write = write or sys.stderr.write
         self._rate = Rate()
         self._said: tuple[int, int] | None = None
         self._next_at = float("-inf")
@@ -343,15 +347,22 @@ def bar_parts(batch: Batch, room: int) -> list[tuple[str, str]]:
 
 def _why_held(client: Client, batch: Batch) -> str:
     cluster = batch.cluster
-    held = client.call("GET", "/v1/jobs", list[Ad], id=cluster, constraint="JobStatus == 5", limit=3,
+    # A question on the client's own connection would end the stream that it listens to.
+    another = Client(client.url, client.token, client.unix_socket)
+    held = another.call("GET", "/v1/jobs", list[Ad], id=cluster, constraint="JobStatus == 5", limit=3,
                        attributes="ClusterId,ProcId,HoldReason")
+    another.close()
     return why_held(batch, held)
 
 
 def why_held(batch: Batch, ads: Sequence[Ad]) -> str:
     """That only held jobs remain, why, and what to do."""
     lines = [f"Only held jobs remain: {count_of(batch.jobs.held, 'job')} of cluster {batch.cluster}."]
-    lines += [f"  {ad['ClusterId']}.{ad['ProcId']}: {ad.get('HoldReason', 'no reason was given')}" for ad in ads]
+    reasons: dict[str, list[str]] = {}
+    for ad in ads:
+        reason = plain(str(ad.get("HoldReason", "no reason was given")))
+        reasons.setdefault(reason, []).append(f"{ad['ClusterId']}.{ad['ProcId']}")
+    lines += [f"  {', '.join(ids)}: {reason}" for reason, ids in reasons.items()]
     if batch.jobs.held > len(ads):
         lines.append(f"  … all reasons: pesc_q -hold {batch.cluster}")
     lines.append(f"  Mend the cause, then: pesc_release {batch.cluster}; or give them up: pesc_rm {batch.cluster}.")

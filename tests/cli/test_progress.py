@@ -122,6 +122,11 @@ def test_the_reasons_for_holds_are_said_with_what_to_do():
     assert "pesc_release 12" in text and "pesc_rm 12" in text
 
 
+def test_a_reason_that_many_jobs_share_is_said_once():
+    ads = [{"ClusterId": 12, "ProcId": proc, "HoldReason": "no such file"} for proc in (0, 1)]
+    assert why_held(a_batch(held=2), ads).splitlines()[1] == "  12.0, 12.1: no such file"
+
+
 def test_following_ends_when_the_cluster_is_over(pool):
     pool.events("/v1/events", [("counts", 1, a_batch(idle=10)), ("counts", 2, a_batch(completed=10))])
     assert follow(pool.client, [12], 0, quiet=True) == {12: a_batch(completed=10)}
@@ -140,9 +145,11 @@ def test_following_ends_with_the_reason_when_only_held_jobs_remain(pool, capsys)
     assert "12.4: memory: asked 10, used 20" in capsys.readouterr().err
 
 
-def test_following_goes_on_past_holds_when_told_until_when(pool):
+def test_following_goes_on_past_holds_when_told_until_when(pool, capsys):
     pool.events("/v1/events", [("counts", 1, a_batch(held=10)), ("counts", 2, a_batch(completed=10))])
-    assert is_over(follow(pool.client, [12], 0, quiet=True, until=is_over)[12])
+    pool.says("GET", "/v1/jobs", [{"ClusterId": 12, "ProcId": 4, "HoldReason": "memory: asked 10, used 20"}])
+    assert is_over(follow(pool.client, [12], 0, until=is_over)[12])
+    assert capsys.readouterr().err.count("12.4: memory: asked 10, used 20") == 1
 
 
 def test_clusters_are_followed_one_after_the_other(pool):

@@ -28,6 +28,7 @@ def test_a_cluster_that_is_over_is_not_waited_for(pool, call):
 
 def test_a_cluster_is_waited_for_until_it_is_over_even_past_holds(pool, call):
     pool.says("GET", "/v1/clusters/12", a_batch(idle=10))
+    pool.says("GET", "/v1/jobs", [])
     pool.events("/v1/events", [("counts", 1, a_batch(held=10)), ("counts", 2, a_batch(completed=9, removed=1))])
     assert call(main, "12").code == 0
 
