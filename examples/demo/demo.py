@@ -7,6 +7,7 @@ already have is neither used nor disturbed. Exit status 0: all ten ranks came ba
 import os
 import pathlib
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -27,7 +28,7 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     with tempfile.TemporaryDirectory(prefix="pesc-demo-") as folder:
         state, results = pathlib.Path(folder, "state"), pathlib.Path(folder, "results")
-        results.mkdir()
+        shutil.copytree(HELLO.parent, results)
         # Only this pool: nothing of the caller's own PESC settings may lead elsewhere.
         environment = {name: value for name, value in os.environ.items() if not name.startswith("PESC_")}
         environment["PESC_HOME"] = str(state)
@@ -49,7 +50,7 @@ def demonstrate(environment: dict[str, str], state: pathlib.Path, results: pathl
         step(f"The submit file, {HELLO.name}")
         print(HELLO.read_text(), end="")
         step("Ten repetitions run side by side")
-        command(environment, results, "pesc_submit", str(HELLO), "--wait")
+        command(environment, results, "pesc_submit", HELLO.name, "--wait")
         show_results(results)
     except DemoFailed:
         show_logs(state)
@@ -57,8 +58,12 @@ def demonstrate(environment: dict[str, str], state: pathlib.Path, results: pathl
     finally:
         step("The pool stops; nothing is left running")
         stop(environment, results)
-    print("\nDone. Your own pool: pesc_pool start; then: pesc_submit examples/hello/hello.pesc --wait"
-          f"\n(the commands are in {os.path.relpath(COMMANDS)}; docs/tutorial/first-job.md goes on from here)")
+    print(f"""
+Done. A pool of your own, with the commands in {os.path.relpath(COMMANDS)}:
+  export PATH="$PWD/{os.path.relpath(COMMANDS)}:$PATH"
+  pesc_pool start
+  cd examples/hello && pesc_submit hello.pesc --wait
+docs/tutorial/first-job.md goes on from here.""")
     return 0
 
 
