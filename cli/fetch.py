@@ -11,7 +11,6 @@ What is here already, whole, is not sent again: an interrupted fetch is simply g
 
 import hashlib
 import shutil
-import sys
 import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -387,7 +386,3 @@ def _size(count: int) -> str:
             return f"{amount:.3g} {unit}"
         amount /= 1000
     return f"{amount:.3g} TB"
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,6 +1,5 @@
 """pesc_history: jobs that have left the queue, latest first."""
 
-import sys
 from collections.abc import Iterable
 
 from cli import jobs
@@ -47,7 +46,3 @@ def how(ad: Ad) -> str:
     if ad.get("ExitSignal") is not None:
         return f"signal {ad['ExitSignal']}"
     return f"exit {ad['ExitCode']}" if ad.get("ExitCode") is not None else "-"
-
-
-if __name__ == "__main__":
-    sys.exit(main())

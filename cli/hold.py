@@ -1,6 +1,5 @@
 """pesc_hold: keep jobs from running until they are released; running ones are stopped."""
 
-import sys
 
 from cli.act import act
 from cli.common import run
@@ -19,7 +18,3 @@ def main() -> int:
 
 def command(arguments: list[str]) -> int:
     return act(NAME, arguments, "hold", "held", SUMMARY, EXAMPLE)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

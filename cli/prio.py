@@ -2,7 +2,6 @@
 
 import argparse
 import re
-import sys
 from collections.abc import Iterable
 
 from cli import act
@@ -99,7 +98,3 @@ def _priorities(client: Client, meant: Selection) -> list[int]:
         if len(found) > MOST_PRIORITIES:
             raise Problem("too_large", f"These jobs have more than {MOST_PRIORITIES} different priorities.",
                           "Name fewer jobs, or give them all one priority with -p N.")
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -5,7 +5,6 @@ printing ads (`-af`, `-l`).
 """
 
 import argparse
-import sys
 import time
 from collections.abc import Iterable
 
@@ -168,7 +167,3 @@ def sum_of(several: Iterable[Totals]) -> Totals:
 
 def _count(number: int) -> str:
     return str(number) if number else "_"
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,6 +1,5 @@
 """pesc_release: let held jobs run again."""
 
-import sys
 
 from cli.act import act
 from cli.common import run
@@ -19,7 +18,3 @@ def main() -> int:
 
 def command(arguments: list[str]) -> int:
     return act(NAME, arguments, "release", "released", SUMMARY, EXAMPLE)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

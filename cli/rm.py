@@ -1,6 +1,5 @@
 """pesc_rm: remove jobs from the queue; what they left behind stays."""
 
-import sys
 
 from cli.act import act
 from cli.common import run
@@ -20,7 +19,3 @@ def main() -> int:
 
 def command(arguments: list[str]) -> int:
     return act(NAME, arguments, "remove", "removed", SUMMARY, EXAMPLE)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,7 +1,6 @@
 """pesc_status: the machines of the pool, what they have and what is free."""
 
 import argparse
-import sys
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -116,7 +115,3 @@ def _number(value: Any) -> str:
 def _sum(ads: Iterable[Ad], name: str) -> float:
     values = (get(ad, name) for ad in ads)
     return float(sum(value for value in values if isinstance(value, int | float)))
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -93,7 +93,3 @@ def take(chunk: Chunk, offset: int) -> tuple[bytes, int, bool]:
     data = base64.b64decode(chunk.data)
     new = data[max(0, offset - chunk.offset):]
     return new, max(offset, chunk.offset + len(data)), chunk.last
-
-
-if __name__ == "__main__":
-    sys.exit(main())

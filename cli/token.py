@@ -1,7 +1,6 @@
 """pesc_token: a token for somebody else, or for a program."""
 
 import getpass
-import sys
 
 import msgspec
 
@@ -50,7 +49,3 @@ def command(arguments: list[str]) -> int:
     else:
         say(answer.token)
     return DONE
-
-
-if __name__ == "__main__":
-    sys.exit(main())
