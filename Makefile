@@ -35,6 +35,8 @@ clean:
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/.ready: pyproject.toml
+	@command -v $(PYTHON) >/dev/null || \
+	  { echo 'There is no "$(PYTHON)" here. As root: apt-get install python3 python3-venv'; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo 'PESC needs Python 3.11 or later as "$(PYTHON)"; name another: make PYTHON=python3.12'; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
