@@ -29,10 +29,13 @@ class Style(NamedTuple):
     literal: Callable[[Scalar], str]
     operators: Mapping[str, str]
     """Operators that are spelled otherwise than in the tree."""
+    column: int | None = None
+    """Where lists and records start new lines: the column of what is around them."""
 
 
 NEW = Style(literal_text, {})
 OLD = Style(old_literal_text, {"is": "=?=", "isnt": "=!="})
+LINES = Style(literal_text, {}, column=0)
 
 
 def text_of(tree: Tree, style: Style = NEW) -> str:
@@ -59,8 +62,13 @@ def text_of(tree: Tree, style: Style = NEW) -> str:
             return f"{text_of(value, style)} ?: {text_of(otherwise, style)}"
         case Subscript(base, index):
             return f"{text_of(base, style)}[{text_of(index, style)}]"
+        case ListTree(items) if style.column is not None:
+            return _over_lines("{", ",", "}", [("", item) for item in items], style, 3)
         case ListTree(items):
             return f"{{ {','.join([text_of(item, style) for item in items])} }}"
+        case RecordTree(named) if style.column is not None:
+            parts = [(f"{name_text(name)} = ", item) for name, item in sorted(named, key=_order)]
+            return _over_lines("[", "; ", "]", parts, style, 4)
         case RecordTree(named):
             return record_text((name, text_of(item, style)) for name, item in named)
 
@@ -72,4 +80,19 @@ def record_text(items: Iterable[tuple[str, str]]) -> str:
 
 def in_order(items: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
     """Sort short names before long ones, then by letter: HTCondor's order."""
-    return sorted(items, key=lambda item: (len(item[0]), item[0].lower()))
+    return sorted(items, key=_order)
+
+
+def _order(item: tuple[str, object]) -> tuple[int, str]:
+    return len(item[0]), item[0].lower()
+
+
+def _over_lines(
+    opening: str, separator: str, closing: str, parts: list[tuple[str, Tree]], style: Style, indent: int
+) -> str:
+    outer = (style.column or 0) + indent
+    within = style._replace(column=outer + indent)
+    line = "\n" + " " * (outer + indent)
+    written = separator.join([f"{line}{prefix}{text_of(part, within)}" for prefix, part in parts])
+    edge = "\n" + " " * outer
+    return f"{edge}{opening}{written}{edge}{closing}"

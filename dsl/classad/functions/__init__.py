@@ -7,8 +7,20 @@ them, or elsewhere.
 
 from __future__ import annotations
 
-from dsl.classad.functions import control, convert, kinds, lists, numbers, stringlists, strings, versions
-from dsl.classad.functions import regexps as regexps_module
+from dsl.classad.functions import (
+    clock,
+    control,
+    convert,
+    inspection,
+    kinds,
+    lists,
+    numbers,
+    regexps,
+    splitting,
+    stringlists,
+    strings,
+    versions,
+)
 from dsl.classad.functions.table import Function, Lazy
 
 FUNCTIONS: dict[str, Function] = {
@@ -16,10 +28,12 @@ FUNCTIONS: dict[str, Function] = {
     **convert.FUNCTIONS,
     **numbers.FUNCTIONS,
     **strings.FUNCTIONS,
-    **regexps_module.FUNCTIONS,
+    **regexps.FUNCTIONS,
     **versions.FUNCTIONS,
     **lists.FUNCTIONS,
     **stringlists.FUNCTIONS,
+    **splitting.FUNCTIONS,
+    **clock.FUNCTIONS,
 }
 
-LAZY_FUNCTIONS: dict[str, Lazy] = control.LAZY_FUNCTIONS
+LAZY_FUNCTIONS: dict[str, Lazy] = {**control.LAZY_FUNCTIONS, **inspection.LAZY_FUNCTIONS}

@@ -74,7 +74,7 @@ def text_of_value(value: Inner) -> str:
         case str():
             return value
         case float():
-            return real_text(value) if abs(value) < float("inf") else f"{value:.15E}".lower()
+            return real_text(value)
         case AbsTime():
             return abs_time_text(value)
         case RelTime():
@@ -136,8 +136,8 @@ def to_abs_time(run: Run, value: Inner | None = None, offset: Inner = 0) -> Inne
     zone = offset.seconds if isinstance(offset, RelTime) else offset
     if isinstance(value, bool) or not isinstance(value, int | float | RelTime):
         return UNDEFINED if value is UNDEFINED else ERROR
-    if isinstance(zone, bool) or not isinstance(zone, int | float) or not abs(zone) < 86400:
-        return UNDEFINED if zone is UNDEFINED else ERROR
+    if isinstance(zone, bool) or not isinstance(zone, int | float) or not abs(zone) < 1 << 31:
+        return ERROR
     seconds = value.seconds if isinstance(value, RelTime) else value
     return AbsTime(int(seconds), int(zone)) if abs(seconds) < 1e15 else ERROR
 

@@ -50,8 +50,10 @@ def _extreme(choose: Callable[[list[float]], float]) -> Function:
     def extreme(numbers: list[Inner]) -> Inner:
         if not numbers:
             return UNDEFINED
+        if len(numbers) == 1:
+            return numbers[0]
         found = choose(numbers)  # type: ignore[arg-type]
-        return float(found) if any(isinstance(number, float) for number in numbers) else found
+        return float(found) if any(isinstance(number, float) for number in numbers) else int(found)
 
     return _of_numbers(extreme)
 
@@ -60,12 +62,12 @@ def _membership(operator: str, accepts_nothing: bool) -> Function:
     equals = COMPARISONS[operator]
 
     def member(run: Run, wanted: Inner, elements: Inner) -> Inner:
-        if wanted is ERROR and not accepts_nothing:
-            return ERROR
-        if is_list(wanted) or is_record(wanted) or not (is_list(elements) or elements is UNDEFINED):
-            return ERROR
         if elements is UNDEFINED or (wanted is UNDEFINED and not accepts_nothing):
             return UNDEFINED
+        if not is_list(elements) or is_list(wanted) or is_record(wanted):
+            return ERROR
+        if wanted is ERROR and not accepts_nothing:
+            return ERROR
         return any(equals(element, wanted) is True for element in elements)  # type: ignore[union-attr]
 
     return Function(member, 2, 2)

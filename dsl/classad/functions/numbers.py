@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from dsl.classad.functions.convert import as_number, as_real, fitting
 from dsl.classad.functions.table import Function
-from dsl.classad.operators import checked
+from dsl.classad.operators import checked, divide, multiply
 from dsl.classad.scope import Inner, Run, is_list
 from dsl.classad.values import ERROR, UNDEFINED, Nothing, wrap
 
@@ -31,9 +31,11 @@ def power(run: Run, base: Inner, exponent: Inner) -> Inner:
     if isinstance(left, Nothing) or isinstance(right, Nothing):
         return ERROR
     try:
-        return checked(math.pow(left, right))
-    except (OverflowError, ValueError):
-        return ERROR
+        return math.pow(left, right)
+    except OverflowError:
+        return math.inf
+    except ValueError:
+        return math.inf if left == 0 else math.nan
 
 
 def quantize(run: Run, value: Inner, unit: Inner) -> Inner:
@@ -62,7 +64,8 @@ def _multiple(number: int | float, unit: Inner) -> Inner:
     if size == 0:
         return number
     if isinstance(number, int) and isinstance(size, int):
-        return wrap(-(-number // size) * size)
+        # The quotient of C is cut towards zero: quantize(-4, 3) is 0.
+        return multiply(divide(wrap(number + size - 1), size), size)
     times = float(number) / float(size)
     return checked((math.ceil(times) if math.isfinite(times) else times) * float(size))
 

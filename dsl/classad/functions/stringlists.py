@@ -68,7 +68,9 @@ def _extreme(choose: Callable[[list[int | float]], int | float]) -> Function:
 def _paired(answer: Callable[[str, str, str], bool], one_is_enough: bool = True) -> Function:
     """Make a function of two strings; where `one_is_enough`, one that is undefined counts as empty."""
 
-    def apply(run: Run, left: Inner, right: Inner, separators: Inner = ", ") -> Inner:
+    def apply(run: Run, left: Inner, right: Inner, separators: Inner = UNDEFINED) -> Inner:
+        if separators is UNDEFINED:
+            separators = ", "
         if left is UNDEFINED and right is UNDEFINED:
             return UNDEFINED
         if one_is_enough:
@@ -104,7 +106,7 @@ def _regexp_member(run: Run, pattern: Inner, text: Inner, separators: Inner = ",
         return ERROR
     items = items_of(text, separators)  # type: ignore[arg-type]
     if not items:
-        return UNDEFINED
+        return ERROR if search(run, pattern, "", options) is ERROR else UNDEFINED  # type: ignore[arg-type]
     for item in items:
         found = search(run, pattern, item, options)  # type: ignore[arg-type]
         if isinstance(found, Nothing):

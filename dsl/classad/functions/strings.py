@@ -21,7 +21,11 @@ def strcat(run: Run, *values: Inner) -> Inner:
 
 def join(run: Run, *values: Inner) -> Inner:
     """Put a separator between the elements of a list or the other arguments; undefined ones are left out."""
+    if values and values[0] is ERROR:
+        return ERROR
     match values:
+        case (Nothing() as only,):
+            return only
         case (only,) if is_list(only):
             separator, elements = "", list(only)  # type: ignore[arg-type]
         case (first, second) if is_list(second):
@@ -58,8 +62,6 @@ def _recased(change: Callable[[str], str]) -> Function:
 
 def substr(run: Run, text: Inner, start: Inner, length: Inner = 1 << 62) -> Inner:
     """Cut out characters; a negative start or length counts from the end."""
-    if ERROR in (text, start, length):
-        return ERROR
     if UNDEFINED in (text, start, length):
         return UNDEFINED
     if not isinstance(text, str) or type(start) is not int or type(length) is not int:
@@ -72,7 +74,7 @@ def substr(run: Run, text: Inner, start: Inner, length: Inner = 1 << 62) -> Inne
 def _comparison(change: Callable[[str], str]) -> Function:
     def compare(run: Run, left: Inner, right: Inner) -> Inner:
         if isinstance(left, Nothing) or isinstance(right, Nothing):
-            return ERROR if left is ERROR or right is ERROR else UNDEFINED
+            return UNDEFINED if left is UNDEFINED or right is UNDEFINED else ERROR
         first, second = change(text_of_value(left)), change(text_of_value(right))
         return (first > second) - (first < second)
 

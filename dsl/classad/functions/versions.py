@@ -19,18 +19,17 @@ def compare_versions(left: str, right: str) -> int:
     while start > 0 and left[start - 1] in "0123456789":
         start -= 1
     first, second = _digits(left, start), _digits(right, start)
-    if first and second and not (first[0] == "0" or second[0] == "0") and len(first) != len(second):
-        return 1 if len(first) > len(second) else -1
-    if first[:1] == "0" or second[:1] == "0":
-        return _compare_fractions(left, right, first, second, at)
+    if first and second:
+        zeros, other_zeros = _leading_zeros(first), _leading_zeros(second)
+        if zeros != other_zeros:
+            return 1 if zeros < other_zeros else -1
+        if not zeros and len(first) != len(second):
+            return 1 if len(first) > len(second) else -1
     return 1 if left[at:] > right[at:] else -1
 
 
-def _compare_fractions(left: str, right: str, first: str, second: str, at: int) -> int:
-    zeros, other_zeros = len(first) - len(first.lstrip("0")), len(second) - len(second.lstrip("0"))
-    if first and second and zeros != other_zeros:
-        return 1 if zeros < other_zeros else -1
-    return 1 if left[at:] > right[at:] else -1
+def _leading_zeros(digits: str) -> int:
+    return len(digits) - len(digits.lstrip("0") or "0")
 
 
 def _digits(text: str, start: int) -> str:
@@ -43,7 +42,7 @@ def _digits(text: str, start: int) -> str:
 def _comparison(answer: Callable[[int], bool | int]) -> Function:
     def compare(run: Run, left: Inner, right: Inner) -> Inner:
         if isinstance(left, Nothing) or isinstance(right, Nothing):
-            return ERROR if left is ERROR or right is ERROR else UNDEFINED
+            return UNDEFINED if left is UNDEFINED or right is UNDEFINED else ERROR
         return answer(compare_versions(text_of_value(left), text_of_value(right)))
 
     return Function(compare, 2, 2)
