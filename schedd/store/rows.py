@@ -13,8 +13,10 @@ from schedd.core.job import Job
 from schedd.core.machine import MachineRecord
 from schedd.core.outcome import Outcome
 from schedd.core.pool import Pool
+from schedd.core.restored import Saved
 
 Statement = tuple[str, Sequence[Sequence[Any]]]
+Rows = Sequence[Sequence[Any]]
 
 pack = msgspec.msgpack.Encoder().encode
 unpack_record = msgspec.msgpack.Decoder(ClusterRecord).decode
@@ -64,6 +66,19 @@ def statements(pool: Pool, outcome: Outcome) -> list[Statement]:
     if outcome.next_ids:
         made.append(("insert or replace into meta values ('next_cluster', ?)", [(str(pool.next_cluster),)]))
     return made
+
+
+def saved(clusters: Rows, jobs: Rows, machines: Rows, accounts: Rows, last_numbers: Rows) -> Saved:
+    """What a pool is made of again: the answers to the SELECTs of `schema`, in their order."""
+    ((last_cluster, last_event),) = last_numbers
+    return Saved(
+        [(unpack_record(record), unpack_state(state)) for record, state in clusters],
+        [unpack_job(body) for (body,) in jobs],
+        [unpack_machine(body) for (body,) in machines],
+        [unpack_account(body) for (body,) in accounts],
+        last_cluster + 1,
+        last_event + 1,
+    )
 
 
 def _states(pool: Pool, outcome: Outcome) -> Iterable[tuple[int, int, bytes]]:

@@ -2,6 +2,8 @@
 
 Bodies are msgpack of the structs of `schedd.core`; columns beside them are only what is
 searched by. History is written once and never changed (finished is final).
+
+The SELECTs are all that a pool is made of again (`rows.saved`).
 """
 
 VERSION = 1
@@ -31,6 +33,18 @@ create table if not exists accounts (owner text primary key, body blob not null)
 create table if not exists contents (sha256 text primary key, data blob not null) without rowid;
 create table if not exists deliveries (
     cluster integer not null, proc integer not null, primary key (cluster, proc)) without rowid;
+"""
+
+SELECT_CLUSTERS = """
+select c.body, s.body from clusters c join cluster_states s on s.id = c.id where not s.over order by c.id
+"""
+SELECT_JOBS = "select body from jobs order by cluster, proc"
+SELECT_MACHINES = "select body from machines"
+SELECT_ACCOUNTS = "select body from accounts"
+SELECT_LAST_NUMBERS = """
+select max(coalesce((select max(id) from clusters), 0),
+           coalesce((select cast(value as integer) - 1 from meta where key = 'next_cluster'), 0)),
+       coalesce((select max(id) from events), 0)
 """
 
 PRAGMAS = (

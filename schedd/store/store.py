@@ -20,14 +20,22 @@ from schedd.core.job import Job
 from schedd.core.restored import Saved
 from schedd.store.rows import (
     Statement,
-    unpack_account,
+    saved,
     unpack_event,
     unpack_job,
-    unpack_machine,
     unpack_record,
     unpack_state,
 )
-from schedd.store.schema import PRAGMAS, SCHEMA, VERSION
+from schedd.store.schema import (
+    PRAGMAS,
+    SCHEMA,
+    SELECT_ACCOUNTS,
+    SELECT_CLUSTERS,
+    SELECT_JOBS,
+    SELECT_LAST_NUMBERS,
+    SELECT_MACHINES,
+    VERSION,
+)
 
 KEPT_EVENTS = 2_000_000
 """So many of the latest events can be resumed from; older ones are dropped now and then."""
@@ -89,19 +97,8 @@ class Store:
 
     async def load(self) -> Saved:
         """Everything a pool is made of."""
-        select_clusters = (
-            "select c.body, s.body from clusters c join cluster_states s on s.id = c.id where not s.over order by c.id"
-        )
-        clusters = [(unpack_record(r), unpack_state(s)) for r, s in await self._all(select_clusters)]
-        jobs = [unpack_job(body) for (body,) in await self._all("select body from jobs order by cluster, proc")]
-        machines = [unpack_machine(body) for (body,) in await self._all("select body from machines")]
-        accounts = [unpack_account(body) for (body,) in await self._all("select body from accounts")]
-        ((last_cluster, last_event),) = await self._all(
-            "select max(coalesce((select max(id) from clusters), 0),"
-            " coalesce((select cast(value as integer) - 1 from meta where key = 'next_cluster'), 0)),"
-            " coalesce((select max(id) from events), 0)"
-        )
-        return Saved(clusters, jobs, machines, accounts, last_cluster + 1, last_event + 1)
+        return saved(*[await self._all(select) for select in (
+            SELECT_CLUSTERS, SELECT_JOBS, SELECT_MACHINES, SELECT_ACCOUNTS, SELECT_LAST_NUMBERS)])
 
     # --- reading -----------------------------------------------------------------------
 
