@@ -26,9 +26,12 @@ if TYPE_CHECKING:
 __all__ = ["Description", "Expander", "Files", "Mistake", "Site", "SubmitErrors", "paths_of", "plain_text", "read",
            "read_environment", "split_arguments"]
 
-_HOMES = {"Description": "description", "Files": "description", "Site": "description", "Expander": "expander",
-          "paths_of": "expander", "plain_text": "expander", "Mistake": "mistakes", "SubmitErrors": "mistakes", "read": "reading",
-          "read_environment": "quoting"}
+_HOMES = {
+    "Description": "description", "Files": "description", "Site": "description",
+    "Expander": "expander", "paths_of": "expander", "plain_text": "expander",
+    "Mistake": "mistakes", "SubmitErrors": "mistakes",
+    "read": "reading", "read_environment": "quoting",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -15,7 +15,8 @@ def amount(text: str, plain_unit: str) -> int | None:
     minus, whole, fraction, unit = found.groups()
     if minus:
         return 0
-    scale = 10 ** len(fraction or "")
+    scale = int("1" + "0" * len(fraction or ""))
     number = int(whole) * scale + int(fraction or 0)
     numerator = number * _KIB[(unit or plain_unit).upper()]
+    # Rounded up: half a unit asked for is a unit.
     return -(-numerator // (scale * _KIB[plain_unit]))

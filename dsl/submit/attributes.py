@@ -13,7 +13,14 @@ from dsl.submit import quoting
 from dsl.submit.expressions import BadExpression, check, quote, string_list, value_of
 from dsl.submit.given import IWD, Given, Wrong
 from dsl.submit.mistakes import shown
-from dsl.submit.requirements import language_of, request_cpus, request_disk, request_memory, requirements
+from dsl.submit.requirements import (
+    files_always_travel,
+    language_of,
+    request_cpus,
+    request_disk,
+    request_memory,
+    requirements,
+)
 
 Attributes = dict[str, str]
 
@@ -172,6 +179,10 @@ def batch_name(given: Given) -> Attributes:
     return {"JobBatchName": quote(without_quotes(text))} if text else {}
 
 
+def should_transfer_files(given: Given) -> Attributes:
+    return {"ShouldTransferFiles": '"YES"' if files_always_travel(given) else '"IF_NEEDED"'}
+
+
 def repetitions(given: Given) -> Attributes:
     text = given.text("repetitions")
     return {} if text is None else {"PescRepetitions": str(count("repetitions", text))}
@@ -191,6 +202,7 @@ MAKERS = (
     Maker(("transfer_input_files",), transfer_input_files),
     Maker(("transfer_output_files",), transfer_output_files),
     Maker(("shared_files", "initialdir"), shared_files),
+    Maker(("should_transfer_files",), should_transfer_files),
     Maker(("request_cpus",), request_cpus),
     Maker(("request_memory",), request_memory),
     Maker(("request_disk",), request_disk),
@@ -208,7 +220,6 @@ ALWAYS: Mapping[str, str] = {
     "JobLeaseDuration": "2400",
     "JobNotification": "0",
     "LeaveJobInQueue": "false",
-    "ShouldTransferFiles": '"IF_NEEDED"',
     "WhenToTransferOutput": '"ON_EXIT"',
 }
 """What every job says."""

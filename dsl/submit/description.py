@@ -59,6 +59,8 @@ class Description:
     items: list[list[str]]
     steps: int
     count: int
+    paths_vary: bool
+    """Whether what travels differs from job to job."""
     warnings: list[Mistake]
     unused: list[str]
     locate: Callable[..., Mistake] = field(repr=False)
@@ -86,7 +88,7 @@ class Description:
         return list(dict(paths_of(self.job(cluster, proc))))
 
     def _path_attributes(self, cluster: int) -> Iterator[Mapping[str, str]]:
-        if self.varying.keys().isdisjoint(PATH_COMMANDS):
+        if not self.paths_vary:
             yield self.template
             return
         # Only what names paths is made for each job.

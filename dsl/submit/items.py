@@ -5,7 +5,8 @@ import re
 from dsl.submit.parse import QueueArguments
 
 _WORD = re.compile(r"[^\s,]*")
-_SEPARATOR = re.compile(r"\s*,\s*|\s+")
+_SEPARATOR = re.compile(r",\s*|\s+")
+"""One comma or blanks: a comma after a blank ends the next, empty, cell."""
 _SLICE_PART = re.compile(r"\s*-?[0-9]{1,9}\s*\Z")
 UNIT_SEPARATOR = "\x1f"
 
@@ -32,7 +33,7 @@ def inline(queue: QueueArguments) -> str | None:
         if not text.endswith(")"):
             raise BadItems(text, "the list that begins here is not closed",
                            "Something follows the \")\"." if ")" in text else "",
-                           "Either all on one line: (a, b), or \"(\" ends this line and \")\" stands alone on one below.")
+                           "Either all on one line, (a, b), or \"(\" ends this line and \")\" stands alone below.")
         return text[1:-1]
     return text
 

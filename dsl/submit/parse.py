@@ -99,7 +99,7 @@ def parse_line(text: str) -> Statement:
     from lark.exceptions import UnexpectedInput
 
     try:
-        statement: Statement = _parser("line").parse(text)  # type: ignore[assignment]
+        statement: Statement = _parser().parse(text, start="line")  # type: ignore[assignment]
     except UnexpectedInput as error:
         raise _bad_line(text, _offset(error, text)) from None
     return statement
@@ -112,7 +112,7 @@ def parse_queue_arguments(text: str) -> QueueArguments:
     from lark.exceptions import UnexpectedInput
 
     try:
-        arguments: QueueArguments = _parser("queue_arguments").parse(text)  # type: ignore[assignment]
+        arguments: QueueArguments = _parser().parse(text, start="queue_arguments")  # type: ignore[assignment]
     except UnexpectedInput as error:
         offset = _offset(error, text)
         raise BadLine(offset, len(text) - offset, "this queue line is not understood",
@@ -122,11 +122,12 @@ def parse_queue_arguments(text: str) -> QueueArguments:
 
 
 @cache
-def _parser(start: str) -> "Lark":
+def _parser() -> "Lark":
     from lark import Lark
 
-    return Lark.open_from_package("dsl.submit", "submit.lark", start=start, parser="lalr", lexer="contextual",
-                                  transformer=_statements(), maybe_placeholders=False)
+    return Lark.open_from_package(
+        "dsl.submit", "submit.lark", start=["line", "queue_arguments"], parser="lalr", lexer="contextual",
+        transformer=_statements(), maybe_placeholders=False)
 
 
 def _statements() -> Any:

@@ -53,8 +53,8 @@ def queued(expanded: str, written: str, offset: int, reader: Reader, files: File
 def _steps(arguments: QueueArguments, reader: Reader, line: int) -> tuple[int, list[Mistake]]:
     count = 1 if arguments.count is None else arguments.count
     if not 0 <= count <= MAX_COUNT:
-        raise BadItems(str(count) if count < 0 else "", f"cannot queue {count:,} jobs", f"The count goes from 1 to {MAX_COUNT:,}.",
-                       "Write, say: queue 10")
+        raise BadItems(str(count) if count < 0 else "", f"cannot queue {count:,} jobs",
+                       f"The count goes from 1 to {MAX_COUNT:,}.", "Write, say: queue 10")
     if count == 0:
         return 1, [reader.mistake(line, 1, "queue 0 queues one job, as in HTCondor", "", "Write queue 1.")]
     return count, []
@@ -63,7 +63,8 @@ def _steps(arguments: QueueArguments, reader: Reader, line: int) -> tuple[int, l
 def _rows(arguments: QueueArguments, width: int, reader: Reader, files: Files,
           warnings: list[Mistake]) -> list[list[str]]:
     if not arguments.list.strip():
-        raise BadItems("", f'nothing follows "{arguments.source}"', "", f"Write, say: queue x {_EXAMPLES[arguments.source or 'in']}")
+        raise BadItems("", f'nothing follows "{arguments.source}"', "",
+                       f"Write, say: queue x {_EXAMPLES[arguments.source or 'in']}")
     if arguments.list.strip().startswith("[") and arguments.slice is None:
         raise BadItems(arguments.list, "this slice is not closed", "", "Write [start:stop:step], as in Python.")
     if arguments.source == "matching":

@@ -88,10 +88,7 @@ def unescape_old(text: str) -> str:
 
 def environment(text: str) -> dict[str, str]:
     """The variables that a value of either syntax sets."""
-    if is_new(text):
-        entries = split(unwrap(text))
-    else:
-        entries = [entry.strip() for entry in text.split(";")]
+    entries = split(unwrap(text)) if is_new(text) else [entry.strip() for entry in text.split(";")]
     return _variables(entry for entry in entries if entry)
 
 

@@ -8,14 +8,14 @@ some jobs, so that what is wrong is said where it is written.
 from collections.abc import Iterable, Mapping, Sequence
 
 from dsl.submit.attributes import ALWAYS, MAKERS, Maker, count, without_quotes
-from dsl.submit.description import Description, Files, Site
+from dsl.submit.description import PATH_COMMANDS, Description, Files, Site
 from dsl.submit.expander import Expander, own_value
 from dsl.submit.given import IWD, Given, Wrong
 from dsl.submit.macros import ENVIRONMENT, BadMacro, Program
 from dsl.submit.mistakes import Mistake, SubmitErrors, nearest, shown
 from dsl.submit.program import check_program
 from dsl.submit.statements import Statements
-from dsl.submit.table import COMMANDS, Command, Status, carried_out, find
+from dsl.submit.table import BY_WORD, COMMANDS, Command, Status, carried_out, find
 
 MAX_JOBS = 100_000_000
 TRIED_ROWS = 500
@@ -23,7 +23,8 @@ TRIED_ROWS = 500
 
 
 def read(text: str, *, name: str, files: Files, variables: Mapping[str, str] | None = None,
-         appended: Sequence[str] = (), environ: Mapping[str, str] | None = None, site: Site | None = None) -> Description:
+         appended: Sequence[str] = (), environ: Mapping[str, str] | None = None,
+         site: Site | None = None) -> Description:
     """Return what `text` asks for; raise SubmitErrors with everything that is wrong with it."""
     site = site or Site()
     statements = Statements(name, text, files, predefined(name, site, environ or {}), variables or {})
@@ -73,8 +74,9 @@ class _Reading:
             self._complain("repetitions" if repetitions > 1 else "queue", f"this asks for {total:,} jobs",
                            f"One file may queue {MAX_JOBS:,}.")
         macros = self._needed_macros()
+        paths_vary = any(not program.constant for name, program in self.programs.items() if name in PATH_COMMANDS)
         described = Description(self.lines.name, self.template, self.varying, macros, self.lines.item_names,
-                                items, steps, total, self.warnings, [], self.mistake)
+                                items, steps, total, paths_vary, self.warnings, [], self.mistake)
         if not self.lines.mistakes:
             self._try_out(described)
         described.unused.extend(self._unused())
@@ -118,10 +120,11 @@ class _Reading:
             if command is None or self._is_only_a_macro(word, command):
                 continue
             if command.status is Status.REFUSED:
+                guess = None if word in BY_WORD else nearest(word, carried_out())
                 self.lines.mistakes.append(self.lines.at_name(
                     word, f'"{self.lines.spelled(word)}" is not carried out yet by this version',
                     "It would be ignored, and your jobs would not be what you asked for.",
-                    "Take the line out if the jobs can do without it."))
+                    f'Did you mean "{guess}"?' if guess else "Take the line out if the jobs can do without it."))
         for command in COMMANDS:
             if command.status is Status.CARRIED_OUT:
                 self._take(command)
@@ -280,7 +283,7 @@ class _Reading:
     def _unused(self) -> list[str]:
         used = self.scope.used | self.lines.scope.used | self.lines.referenced
         unused = []
-        for word in [*self.lines.written, *self.lines.after_queue]:
+        for word in dict.fromkeys([*self.lines.written, *self.lines.after_queue]):
             command = find(word)
             late = word in self.lines.after_queue
             if word.startswith("+") or "." in word or (not late and word in used):

@@ -96,8 +96,12 @@ def _amount_clauses(given: Given, named: frozenset[str]) -> list[str]:
     return clauses
 
 
+def files_always_travel(given: Given) -> bool:
+    return (given.text("should_transfer_files") or "").strip('"').lower() in ("yes", "true")
+
+
 def _file_clause(given: Given) -> str:
-    if (given.text("should_transfer_files") or "").lower() in ("yes", "true"):
+    if files_always_travel(given):
         return "(TARGET.HasFileTransfer)"
     return "((TARGET.FileSystemDomain == MY.FileSystemDomain) || (TARGET.HasFileTransfer))"
 

@@ -60,7 +60,7 @@ class Statements:
             self._take(self._reader, line)
         self._take_appended()
         for number in self._conditions.unclosed():
-            said = self._reader.mistake(number, 1, '"if" without "endif"', "Everything below depends on this condition.",
+            said = self._reader.mistake(number, 1, '"if" without "endif"', "Everything below depends on it.",
                                         "Add endif where the condition ends.", 2)
             (self.mistakes if self.name.lower().endswith(".pesc") else self.warnings).append(said)
         self.mistakes += self._reader.mistakes
@@ -179,7 +179,8 @@ class Statements:
 
     def _queue(self, reader: Reader, line: Line, arguments: str, offset: int) -> None:
         if self._queue_line:
-            raise BadLine(line.text.lower().index("queue"), 5, "several queue lines are not carried out yet by this version",
+            raise BadLine(line.text.lower().index("queue"), 5,
+                          "several queue lines are not carried out yet by this version",
                           "Only the first would count.", "Write several files, or one queue line with items.")
         if reader is not self._reader:
             raise BadLine(0, len(line.text), "queue cannot be appended", "", "Write it into the file.")

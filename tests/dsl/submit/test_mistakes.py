@@ -1,0 +1,154 @@
+"""What is wrong with a submit file, all of it at once, each where it was written."""
+
+import pytest
+
+from dsl.submit import SubmitErrors
+
+
+def only(found):
+    assert len(found) == 1, "\n".join(map(str, found))
+    return found[0]
+
+
+def test_a_mistake_reads_like_a_compilers(mistakes):
+    assert str(only(mistakes("process = a.py\nrepetitions = ten\n"))) == """\
+job.pesc:2:15: 'ten' is not a number of repetitions
+     2 | repetitions = ten
+       |               ^^^
+  It must be a whole number, at least 1.
+  Write, say: repetitions = 10"""
+
+
+def test_all_mistakes_come_at_once(mistakes):
+    text = "proces = a.py\nrepetitions = -1\nrequest_memory = 2 gigs\nfoo bar = 1\nqueue -3\n"
+    assert [mistake.line for mistake in mistakes(text)] == [0, 1, 2, 3, 4, 5]
+
+
+@pytest.mark.parametrize(("line", "column", "what"), [
+    ("repetitions = 0", 15, "'0' is not a number of repetitions"),
+    ("repetitions = -1", 15, "'-1' is not a number of repetitions"),
+    ("repetitions = 1.5", 15, "'1.5' is not a number of repetitions"),
+    ("repetitions = $(Process)", 15, "repetitions cannot differ from job to job"),
+    ("request_memory = 2 gigs", 18, "'2 gigs' is not an amount of memory"),
+    ("request_disk = 1 PB", 16, "'1 PB' is not an amount of disk space"),
+    ("priority = high", 12, "'high' is not a whole number"),
+    ("hold = maybe", 8, "'maybe' is neither true nor false"),
+    ("queue -3", 7, "cannot queue -3 jobs"),
+    ("queue 99999999999", 7, "cannot queue 99,999,999,999 jobs"),
+    ("queue ten", 10, "this queue line is not understood"),
+    ("queue x in", 7, 'nothing follows "in"'),
+    ("queue x in [::0] (a b)", 12, "a slice cannot step by 0"),
+    ("queue x in (a b", 12, "the list that begins here is not closed"),
+    ("queue x from (\na", 14, "the table that begins on line 2 is not closed"),
+    ("queue x from nope.txt", 14, "cannot read nope.txt: No such file or directory"),
+    ("queue x from ls |", 14, "items from a program or from standard input are not carried out yet by this version"),
+    ("arguments = \"a", 13, "this double quote is never closed"),
+    ("arguments = a \"b\" c", 15, "a double quote cannot stand bare in the old syntax"),
+    ("parameters = 'a", 14, "this single quote is never closed"),
+    ("environment = \"A\"", 15, "the environment variable 'A' has no \"=\""),
+    ("if 1 == 1\nendif", 4, "'1 == 1' is not a condition"),
+    ("if\nendif", 1, "the condition is missing"),
+    ("endif", 1, '"endif" without "if"'),
+    ("executable run.sh", 1, "this line says nothing that is known here"),
+    ("gpus = 2", 1, '"gpus" is not carried out yet by this version'),
+    ("container_image = x", 1, '"container_image" is not carried out yet by this version'),
+    ("request_gpus = 1", 1, '"request_gpus" is not carried out yet by this version'),
+    ("request_widgets = 1", 1, '"request_widgets" is not carried out yet by this version'),
+    ("sweep alpha in 1..3", 1, '"sweep" is not carried out yet by this version'),
+    ("include : other.inc", 1, '"include" is not carried out yet by this version'),
+    ("universe = docker", 12, "universe = docker is not carried out yet by this version"),
+    ("error : stop here", 1, "stop here"),
+    ("block @=END\nx", 1, 'the block of "block" has no end'),
+    ("transfer_input_files = http://example.org/x", 24,
+     "http://example.org/x is an address; fetching from addresses is not carried out yet by this version"),
+    ("transfer_output_files = ../x", 25, "../x is outside the folder in which the job runs"),
+    ("main = x.py", 8, "main is for a folder or a zip"),
+    ("initialdir = nowhere", 14, "there is no folder nowhere"),
+])
+def test_what_is_wrong_is_said_where_it_is_written(mistakes, line, column, what):
+    found = only(mistakes(f"process = a.py\n{line}\n"))
+    assert (found.line, found.column, found.what) == (2, column, what)
+
+
+def test_a_bad_expression_is_shown_at_its_place(mistakes):
+    found = only(mistakes("process = a.py\nrequirements = Cpus >= 4 &&\n"))
+    assert found.line == 2
+    assert found.column > len("requirements = Cpus >=")
+
+
+def test_a_bad_expression_on_a_continued_line_is_shown_on_that_line(mistakes):
+    found = only(mistakes("process = a.py\nrequirements = Cpus >= 4 && \\\n    Memory >\n"))
+    assert found.line == 3
+    assert found.source == "    Memory >"
+
+
+def test_an_unknown_word_names_the_nearest_known_one(mistakes):
+    found = only(mistakes("process = a.py\nrepetitons = 5\n"))
+    assert (found.line, found.column, found.length) == (2, 1, len("repetitons"))
+    assert 'Did you mean "repetitions"?' in found.cure
+
+
+def test_a_resource_that_looks_like_a_known_one_names_it(mistakes):
+    found = only(mistakes("process = a.py\nrequest_memroy = 5\n"))
+    assert 'Did you mean "request_memory"?' in found.cure
+
+
+def test_an_unknown_word_in_a_file_of_htcondor_is_a_warning(described):
+    found = described("executable = run.sh\nrequst_memory = 5\nqueue\n", name="job.sub")
+    assert found.unused == ["requst_memory"]
+    assert [warning.what for warning in found.warnings] == ['"requst_memory" was not used']
+
+
+def test_a_word_used_as_a_macro_is_no_mistake(described):
+    assert described("process = a.py\nalpha = 1\nparameters = $(alpha)\n").unused == []
+
+
+def test_what_to_run_must_be_said_once(mistakes):
+    assert only(mistakes("repetitions = 2\n")).what == "nothing says what to run"
+    assert only(mistakes("process = a.py\nexecutable = run.sh\n")).what == "both executable and process are given"
+    assert only(mistakes("executable = run.sh\nparameters = x\n")).what == "parameters are for process"
+
+
+def test_a_missing_program_names_one_that_is_there(mistakes):
+    found = only(mistakes("process = simulation.py\n", files={"simulatoin.py": ""}))
+    assert found.what == "there is no file simulation.py"
+    assert found.cure == 'Did you mean "simulatoin.py"?'
+
+
+def test_a_folder_without_a_clear_main_file_asks_for_one(mistakes):
+    found = only(mistakes("process = code\n", files={"code/a.py": "", "code/b.py": ""}))
+    assert "a.py, b.py" in found.why
+    assert "main =" in found.cure
+
+
+@pytest.mark.parametrize("text", [
+    "x = $(y)\ny = $(x)\nparameters = $(x)\n",
+    "x = $(y)\ny = $(z:$(x))\nz = $(Process)\nparameters = $(x)\n",
+])
+def test_macros_that_need_each_other_are_a_mistake(mistakes, text):
+    assert {"needs itself" in mistake.what for mistake in mistakes("process = a.py\n" + text)} == {True}
+
+
+def test_an_item_that_needs_itself_is_a_mistake(mistakes):
+    found = only(mistakes("process = a.py\nparameters = $(x)\nqueue x in (\n$(x)\n)\n"))
+    assert "without end" in found.what
+
+
+def test_a_bad_item_is_named_with_its_job(mistakes):
+    found = only(mistakes("process = a.py\nrequest_memory = $(m)\nqueue m in (1G 2Q 3G)\n"))
+    assert (found.line, found.why.splitlines()[-1]) == (2, "This is so for job 1.")
+
+
+def test_a_mistake_on_the_command_line_says_so(mistakes):
+    assert only(mistakes("process = a.py\n", variables={"repetitions": "x"})).file == "command line"
+    assert only(mistakes("process = a.py\n", appended=["repetitions = x"])).file == "-append"
+
+
+def test_only_so_many_jobs(mistakes):
+    assert "this asks for" in only(mistakes("process = a.py\nrepetitions = 100000000\nqueue 2\n")).what
+
+
+def test_control_characters_do_not_reach_the_terminal(mistakes):
+    with pytest.raises(SubmitErrors) as caught:
+        raise SubmitErrors(mistakes("process = a.py\nrepetitions = \x1b[31mred\n"))
+    assert "\x1b" not in str(caught.value)

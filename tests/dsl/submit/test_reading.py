@@ -1,0 +1,156 @@
+"""What a submit file asks for."""
+
+import pytest
+
+from dsl.submit import SubmitErrors
+
+
+def jobs(description):
+    expander = description.expander()
+    return [{**description.template, **expander.attributes(7, proc)} for proc in range(description.count)]
+
+
+def values(description, attribute):
+    return [job.get(attribute) for job in jobs(description)]
+
+
+def test_a_pesc_file_needs_no_queue(described):
+    found = described("process = a.py\nrepetitions = 3\n")
+    assert (found.count, found.steps, found.items) == (3, 3, [])
+    assert found.template["PescRepetitions"] == "3"
+
+
+def test_repetitions_and_queue_multiply(described):
+    found = described("process = a.py\nrepetitions = 3\nparameters = $(x) $(Step)\nqueue 2 x in (a b)\n")
+    assert (found.count, found.steps) == (12, 6)
+    assert values(found, "PescParameters")[5:7] == ['{ "a", "5" }', '{ "b", "0" }']
+
+
+def test_a_process_says_what_it_is(described):
+    template = described("process = a.py\nparameters = --alpha 0.1 'two words'\n").template
+    assert template["PescProcess"] == template["Cmd"] == '"/here/a.py"'
+    assert template["PescLanguage"] == '"python"'
+    assert template["PescParameters"] == '{ "--alpha", "0.1", "two words" }'
+
+
+@pytest.mark.parametrize(("name", "language", "wants"), [
+    ("a.py", "python", ["HasPython"]), ("a.R", "r", ["HasR"]), ("a.jl", "julia", ["HasJulia"]),
+    ("a.jar", "java", ["HasJava"]), ("a.sh", "shell", []), ("a.out", "native", ["Arch"]),
+])
+def test_a_language_asks_for_its_interpreter(described, name, language, wants):
+    template = described(f"process = {name}\n", files={name: ""}).template
+    assert template["PescLanguage"] == f'"{language}"'
+    named = ("Arch", "HasPython", "HasR", "HasJulia", "HasJava")
+    assert [word for word in named if f"TARGET.{word}" in template["Requirements"]] == wants
+
+
+def test_only_a_program_in_machine_code_asks_for_an_architecture(described):
+    assert "TARGET.Arch" in described("executable = run.sh\n").template["Requirements"]
+    assert "TARGET.Arch" not in described("process = run.sh\n").template["Requirements"]
+
+
+def test_the_main_file_of_a_folder_is_named_or_found(described):
+    files = {"code/main.py": "", "code/other.py": ""}
+    assert described("process = code\n", files=files).template["PescMain"] == '"main.py"'
+    assert described("process = code\nmain = other.py\n", files=files).template["PescMain"] == '"other.py"'
+    assert described("process = one\n", files={"one/x.R": "", "one/data.csv": ""}).template["PescLanguage"] == '"r"'
+
+
+def test_limits_are_said_only_when_the_user_asked_for_an_amount(described):
+    plain = described("process = a.py\n").template
+    assert (plain["RequestMemory"], plain["RequestDisk"]) == ("128", "1048576")
+    assert {"PescMemoryLimit", "PescDiskLimit"}.isdisjoint(plain)
+    asked = described("process = a.py\nrequest_memory = 2G\nrequest_disk = 1.5 GB\n").template
+    assert (asked["RequestMemory"], asked["PescMemoryLimit"]) == ("2048", "true")
+    assert (asked["RequestDisk"], asked["PescDiskLimit"]) == ("1572864", "true")
+
+
+def test_requirements_follow_an_amount_that_differs_from_job_to_job(described):
+    found = described("executable = run.sh\nrequest_memory = $(m)\nqueue m in (0 512)\n")
+    assert "Requirements" not in found.template
+    assert ["TARGET.Memory" in text for text in values(found, "Requirements")] == [False, True]
+
+
+def test_what_is_the_same_for_every_job_stays_in_the_template(described):
+    found = described("process = a.py\noutput = out.$(Process).$(tag)\ntag = x\nrepetitions = 2\n")
+    assert found.varying == {"output": "out.$(Process).$(tag)"}
+    assert found.macros["tag"] == "x"
+    assert values(found, "Out") == ['"out.0.x"', '"out.1.x"']
+
+
+def test_the_cluster_is_known_only_when_a_job_is_looked_at(described):
+    found = described("process = a.py\nlog = $(Cluster).log\n")
+    assert found.expander().attributes(7, 0)["UserLog"] == '"/here/7.log"'
+
+
+def test_an_own_attribute_goes_over_what_a_command_made(described):
+    found = described("process = a.py\n+RequestMemory = 99\nrequest_memory = 5\nMY.Tag = \"x\"\n")
+    assert (found.template["RequestMemory"], found.template["Tag"]) == ("99", '"x"')
+
+
+def test_an_own_attribute_goes_over_one_that_differs_from_job_to_job(described):
+    found = described("process = a.py\n+Out = \"fixed\"\noutput = o.$(Process)\n")
+    assert values(found, "Out") == ['"fixed"']
+
+
+def test_environment_of_the_submitter_goes_along_where_it_is_named(described):
+    found = described("process = a.py\nparameters = $ENV(COLOR) $(Process)\n", environ={"COLOR": "red", "SECRET": "x"})
+    assert values(found, "PescParameters") == ['{ "red", "0" }']
+    assert "SECRET" not in str(found.macros)
+
+
+def test_a_block_is_a_value_of_several_lines(described):
+    found = described("process = a.py\nparameters @=END\n--alpha 1\n  --beta 2\n@END\n")
+    assert found.template["PescParameters"] == '{ "--alpha", "1", "--beta", "2" }'
+
+
+def test_variables_of_the_command_line_come_before_the_file_and_appended_lines_after(described):
+    text = "process = a.py\nparameters = $(x) $(y)\ny = 2\nrepetitions = 1\n"
+    found = described(text, variables={"x": "1", "y": "9"}, appended=["repetitions = 4"])
+    assert found.template["PescParameters"] == '{ "1", "2" }'
+    assert found.count == 4
+
+
+def test_paths_are_absolute_and_of_all_jobs(described):
+    found = described("process = a.py\nrepetitions = 2\ninitialdir = d\ninput = in.$(Process)\n"
+                      "transfer_input_files = x, sub/\nshared_files = s.bin\n", files={"d/s.bin": ""})
+    assert found.paths() == ["/here/a.py", "/here/d/in.0", "/here/d/x", "/here/d/sub", "/here/d/s.bin",
+                             "/here/d/in.1"]
+    assert found.travelling()["/here/a.py"] is True
+
+
+def test_a_slice_keeps_the_numbers_of_its_items(described):
+    found = described("process = a.py\nparameters = $(x) $(ItemIndex)\nqueue x in [1::2] (a b c d)\n")
+    assert values(found, "PescParameters") == ['{ "b", "1" }', '{ "d", "3" }']
+
+
+def test_hold_means_held_from_the_start(described):
+    template = described("process = a.py\nhold = true\n").template
+    assert (template["JobStatus"], template["HoldReasonCode"]) == ("5", "15")
+    assert "JobStatus" not in described("process = a.py\n").template
+
+
+def test_a_million_repetitions_are_as_small_as_one(described):
+    found = described("process = a.py\nrepetitions = 1000000\noutput = o.$(Process)\n")
+    assert found.count == 1_000_000
+    assert found.expander().attributes(1, 999_999)["Out"] == '"o.999999"'
+    assert sum(map(len, [*found.varying.values(), *found.macros.values()])) < 200
+
+
+def test_jobs_that_are_not_there_are_refused(described):
+    expander = described("process = a.py\noutput = $(x)\nqueue x in (a b)\n").expander()
+    with pytest.raises(SubmitErrors, match="no job 2"):
+        expander.attributes(1, 2)
+
+
+def test_no_items_are_no_jobs_and_a_warning(described):
+    found = described("executable = run.sh\narguments = $(x)\nqueue x in ()\n", name="job.sub")
+    assert found.count == 0
+    assert ["no items" in warning.what for warning in found.warnings] == [True]
+
+
+def test_a_word_of_ours_may_be_a_macro_in_a_file_of_htcondor(described):
+    found = described("executable = run.sh\nrepetitions = 5\nparameters = --a b\narguments = $(parameters)\n"
+                      "queue $(repetitions)\n", name="job.sub")
+    assert found.count == 5
+    assert values(found, "Args") == ['"--a b"'] * 5
