@@ -10,6 +10,7 @@ import fcntl
 import getpass
 import logging
 import os
+import re
 import shutil
 import signal
 import socket
@@ -19,7 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from contract.places import Places, state_folder
-from contract.vocabulary import VERSION
+from contract.vocabulary import MAX_NAME_CHARACTERS, VERSION
 from dsl.classad import ClassAdSyntaxError, parse
 from startd.core.contract import Person
 from startd.core.startd import StartdCore
@@ -34,6 +35,7 @@ from startd.runtime.process import ProcessRuntime
 
 log = logging.getLogger("startd")
 
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]*")
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -62,8 +64,9 @@ def main() -> None:
         parse(chosen.start)
     except ClassAdSyntaxError as error:
         sys.exit(f"pesc_startd: --start: {error}")
-    if "/" in chosen.name or chosen.name in ("", ".", ".."):
-        sys.exit(f"pesc_startd: {chosen.name!r} cannot be the name of a machine: it names a folder too.")
+    if not NAME.fullmatch(chosen.name) or len(chosen.name) > MAX_NAME_CHARACTERS:
+        sys.exit(f"pesc_startd: {chosen.name!r} cannot be the name of a machine.\n"
+                 "  Letters, digits and . _ - @ make a name; the first is a letter or a digit.")
     settings = Settings(chosen.name, state_folder(chosen.state), chosen.pool or os.environ.get("PESC_POOL"),
                         machine.Offer(chosen.cpus, chosen.memory, chosen.disk), chosen.start,
                         os.environ.get("PATH") or DEFAULT_PATH)

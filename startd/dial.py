@@ -5,6 +5,7 @@ listen elsewhere, and a token may have been renewed.
 """
 
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import urlsplit
 
 from websockets.asyncio.client import ClientConnection, connect, unix_connect
@@ -16,9 +17,13 @@ from contract.vocabulary import PROTOCOL
 from startd.loop import NoSchedd
 
 PATH = "/v1/startd"
-FRAME_BYTES = 256 * 1024 * 1024
-OPEN_SECONDS = 10.0
-CLOSE_SECONDS = 1.0
+HOW: dict[str, Any] = {
+    "compression": None,
+    "max_size": 256 * 1024 * 1024,
+    "open_timeout": 10.0,
+    "close_timeout": 1.0,
+}
+"""Frames are JSON between machines that are near each other: compressing costs more than it saves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,14 +45,13 @@ class Pool:
         headers = {"Pesc-Protocol": str(PROTOCOL)}
         if client.token:
             headers["Authorization"] = f"Bearer {client.token}"
+        parts = urlsplit(client.url)
+        address = f"{'wss' if parts.scheme == 'https' else 'ws'}://{parts.netloc}{PATH}"
         try:
             if client.unix_socket:
-                return await unix_connect(client.unix_socket, f"ws://localhost{PATH}", compression=None,
-                                          additional_headers=headers, max_size=FRAME_BYTES, open_timeout=OPEN_SECONDS, close_timeout=CLOSE_SECONDS)
-            parts = urlsplit(client.url)
-            scheme = "wss" if parts.scheme == "https" else "ws"
-            return await connect(f"{scheme}://{parts.netloc}{PATH}", compression=None, additional_headers=headers,
-                                 max_size=FRAME_BYTES, open_timeout=OPEN_SECONDS, close_timeout=CLOSE_SECONDS, proxy=None)
+                return await unix_connect(client.unix_socket, f"ws://localhost{PATH}", additional_headers=headers,
+                                          **HOW)
+            return await connect(address, additional_headers=headers, proxy=None, **HOW)
         except InvalidStatus as error:
             body = (error.response.body or b"").decode("utf-8", "replace")[:300]
             raise NoSchedd(f"it answers {error.response.status_code} {error.response.reason_phrase} {body}") from None

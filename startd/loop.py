@@ -57,7 +57,7 @@ from startd.core.launch import Launch
 from startd.core.startd import StartdCore
 from startd.files.cache import Cache, Spoilt
 from startd.files.journal import Journal
-from startd.files.outputs import Leaving, gather, size_at_a_glance
+from startd.files.outputs import Glance, Leaving, gather, glance, nothing
 from startd.files.sandbox import CannotStart, Sandboxes
 from startd.files.tails import LOOK_SECONDS, Tails
 from startd.files.transfer import CannotTransfer, Transfer
@@ -76,7 +76,7 @@ LONGEST_PAUSE_SECONDS = 2.0
 SEE_MACHINE_SECONDS = 5.0
 
 AT_ONCE_BYTES = 256 * 1024
-"""What is read or copied on the loop itself; more goes to a thread."""
+"""What is copied on the loop itself; more goes to a thread."""
 
 LEAVE_SECONDS = 10.0
 """Beyond the longest grace: how long a leaving startd waits for its last runs."""
@@ -285,11 +285,12 @@ class Loop:
 
     def _collect(self, grant: Grant) -> None:
         sandbox = self._sandboxes.path(grant.run)
-        size = size_at_a_glance(sandbox, grant.program.contract)
-        if size is None or size > AT_ONCE_BYTES:
+        seen = glance(sandbox, grant.program.contract)
+        if seen is Glance.MUCH:
             self._beside(grant.run, self._collect_long(grant))
             return
-        leaving = gather(sandbox, grant.program)
+        bare = seen is Glance.NOTHING and not grant.program.output_files
+        leaving = nothing() if bare else gather(sandbox, grant.program)
         if leaving.uploads:
             self._beside(grant.run, self._return(grant, leaving))
         else:

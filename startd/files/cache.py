@@ -5,8 +5,8 @@
     programs/SHA/NAME        a single program file, executable
 
 Everything is written beside its place, verified, and then renamed: what is there
-is whole. Small contents that came inside a grant stay in memory until its run
-has started; they are worth no file of their own.
+is whole. Small contents that came inside a grant stay in memory, where the latest
+are kept for the next grants too; they are worth no file of their own.
 """
 
 import hashlib
@@ -22,6 +22,9 @@ from startd.files.paths import BadPath, checked, checked_name
 
 _decode_tree = msgspec.json.Decoder(list[TreeEntry]).decode
 
+RECENT_BYTES = 32 * 1024 * 1024
+"""Memory for small contents that other runs may want too."""
+
 
 class Spoilt(Exception):
     """A content that is not what its name says, or a tree that cannot be laid out."""
@@ -33,6 +36,8 @@ class Cache:
     def __init__(self, state: str) -> None:
         self.state = state
         self._inline: dict[RunId, dict[str, bytes]] = {}
+        self._recent: dict[str, bytes] = {}
+        self._recent_bytes = 0
         self._count = 0
         for folder in ("cache", "trees", "programs"):
             os.makedirs(f"{state}/{folder}", exist_ok=True)
@@ -47,18 +52,21 @@ class Cache:
         return f"{self.state}/cache/{sha256}"
 
     def hold(self, grant: Grant) -> None:
-        """Keep the contents that came inside `grant` at hand for its run; wrong ones are dropped."""
-        if grant.blobs:
-            self._inline[grant.run] = {
-                name: blob for name, blob in grant.blobs.items() if hashlib.sha256(blob).hexdigest() == name
-            }
+        """Keep the contents that came inside `grant` at hand; those that are not what they say are dropped."""
+        for name, blob in grant.blobs.items():
+            if name not in self._recent and hashlib.sha256(blob).hexdigest() == name:
+                self._recent[name] = blob
+                self._recent_bytes += len(blob)
+        self._inline[grant.run] = {name: self._recent[name] for name in grant.blobs if name in self._recent}
+        while self._recent_bytes > RECENT_BYTES:
+            self._recent_bytes -= len(self._recent.pop(next(iter(self._recent))))
 
     def release(self, run: RunId) -> None:
         self._inline.pop(run, None)
 
     def lacking(self, grant: Grant) -> list[Content]:
         """What has to be fetched before the run can start (of a tree that is not here: at least its list)."""
-        inline = self._inline.get(grant.run, {})
+        inline = self._inline.setdefault(grant.run, {})
         program = grant.program
         lacking: dict[str, Content] = {}
         if program.content is not None and self._folder_of(program.content) not in self._folders:
@@ -82,7 +90,15 @@ class Cache:
             lacking[content.sha256] = content
 
     def has(self, sha256: str, inline: dict[str, bytes] | None = None) -> bool:
-        return sha256 in self._present or (inline is not None and sha256 in inline)
+        """Whether a content is here; one that is in memory only is kept at hand in `inline`."""
+        if sha256 in self._present:
+            return True
+        if inline is None or sha256 in inline:
+            return inline is not None
+        blob = self._recent.get(sha256)
+        if blob is not None:
+            inline[sha256] = blob
+        return blob is not None
 
     def tree(self, content: Content, inline: dict[str, bytes]) -> list[TreeEntry]:
         """The entries of a tree whose list is here; raise Spoilt when it is none."""

@@ -12,6 +12,7 @@ import os
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from enum import Enum, auto
 
 from contract.messages import OutputFile, Program
 from contract.vocabulary import INLINE_BYTES, MAX_NAME_CHARACTERS
@@ -19,6 +20,10 @@ from startd.files.sandbox import INPUT_TIME_NS
 
 MAX_FILES = 10_000
 MAX_DEPTH = 32
+FEW_FILES = 16
+LITTLE_BYTES = 256 * 1024
+"""What is read on the startd's loop itself; more goes to a thread."""
+
 MAX_INLINE_BYTES = 4 * 1024 * 1024
 """All small contents of one end together; the rest is uploaded, however small."""
 
@@ -55,21 +60,38 @@ class _Candidate:
     path: str
 
 
-def size_at_a_glance(sandbox: str, contract: bool) -> int | None:
-    """Bytes that `gather` would read, or None if that takes more than a glance to say."""
-    total = 0
+class Glance(Enum):
+    """How much work a run's remains are, as far as a glance can say."""
+
+    NOTHING = auto()
+    """Nothing was written at all."""
+    LITTLE = auto()
+    MUCH = auto()
+
+
+def glance(sandbox: str, contract: bool) -> Glance:
+    """See whether `gather` has anything to do, and whether it may do it at once."""
+    total = entries_seen = 0
     try:
         for name in ("stdout", "stderr"):
             total += os.lstat(f"{sandbox}/{name}").st_size
         for folder in ("work", "output") if contract else ("work",):
             with os.scandir(f"{sandbox}/{folder}") as entries:
-                for count, entry in enumerate(entries):
-                    if count >= 16 or entry.is_dir(follow_symlinks=False):
-                        return None
+                for entry in entries:
+                    entries_seen += 1
+                    if entries_seen > FEW_FILES or entry.is_dir(follow_symlinks=False):
+                        return Glance.MUCH
                     total += entry.stat(follow_symlinks=False).st_size
     except OSError:
-        return None
-    return total
+        return Glance.MUCH
+    if not total and not entries_seen:
+        return Glance.NOTHING
+    return Glance.LITTLE if total <= LITTLE_BYTES else Glance.MUCH
+
+
+def nothing() -> Leaving:
+    """What a run leaves that wrote nothing."""
+    return Leaving(OutputFile("stdout", EMPTY_SHA256, 0), OutputFile("stderr", EMPTY_SHA256, 0))
 
 
 def gather(sandbox: str, program: Program) -> Leaving:

@@ -27,7 +27,7 @@ INPUT_TIME_NS = 1_000_000_000_123_456_789
 
 SPARE_FOLDERS = 64
 FEW_FILES = 32
-FILE_MODE = 0o644
+FILE_MODE, FOLDER_MODE = 0o644, 0o755
 BARE = {"work", "tmp", "stdout", "stderr"}
 
 
@@ -129,11 +129,11 @@ class Sandboxes:
         try:
             os.rename(self._spare.pop(), sandbox)
         except IndexError:
-            os.mkdir(sandbox, 0o755)
-            os.mkdir(f"{sandbox}/work", 0o755)
+            os.mkdir(sandbox, FOLDER_MODE)
+            os.mkdir(f"{sandbox}/work", FOLDER_MODE)
             os.mkdir(f"{sandbox}/tmp", 0o755)
         if contract:
-            os.mkdir(f"{sandbox}/output", 0o755)
+            os.mkdir(f"{sandbox}/output", FOLDER_MODE)
             os.mkdir(f"{sandbox}/checkpoint", 0o755)
 
     def _share(self, shared: NamedContent, work: str, inline: dict[str, bytes]) -> None:
@@ -229,41 +229,37 @@ def _write_bytes(path: str, content: bytes) -> None:
 def _emptied(path: str) -> bool:
     """Make the folder of a run as good as new, if little is in it; False if it is better removed."""
     try:
-        with os.scandir(path) as entries:
-            seen = {entry.name: entry for entry in entries}
-        if not seen.keys() >= BARE:
-            return False
-        for name, entry in seen.items():
-            found = entry.stat(follow_symlinks=False)
+        names = os.listdir(path)
+        for name in names:
+            entry = f"{path}/{name}"
+            found = os.lstat(entry)
+            mode = stat.S_IMODE(found.st_mode)
             if name in ("stdout", "stderr"):
-                if not stat.S_ISREG(found.st_mode) or found.st_nlink != 1 or found.st_mode & 0o777 != FILE_MODE:
+                if not stat.S_ISREG(found.st_mode) or found.st_nlink != 1 or mode != FILE_MODE:
                     return False
                 if found.st_size:
-                    os.truncate(entry.path, 0)
-            elif name in ("work", "tmp"):
-                if not stat.S_ISDIR(found.st_mode) or found.st_mode & 0o777 != 0o755:
-                    return False
-                if not _clear(entry.path):
-                    return False
+                    os.truncate(entry, 0)
             elif stat.S_ISDIR(found.st_mode):
-                if not _clear(entry.path):
+                if mode != FOLDER_MODE or not _clear(entry):
                     return False
-                os.rmdir(entry.path)
+                if name not in BARE:
+                    os.rmdir(entry)
+            elif name in BARE:
+                return False
             else:
-                os.unlink(entry.path)
+                os.unlink(entry)
     except OSError:
         return False
-    return True
+    return BARE.issubset(names)
 
 
 def _clear(folder: str) -> bool:
     """Unlink the files of a folder, if they are few and there are no folders among them."""
-    with os.scandir(folder) as entries:
-        found = list(entries)
-    if len(found) > FEW_FILES or any(entry.is_dir(follow_symlinks=False) for entry in found):
+    names = os.listdir(folder)
+    if len(names) > FEW_FILES:
         return False
-    for entry in found:
-        os.unlink(entry.path)
+    for name in names:
+        os.unlink(f"{folder}/{name}")  # refuses a folder
     return True
 
 

@@ -6,11 +6,11 @@ signal, wait, tell. Read `Keeper.serve` first; `kin.py` finds and ends what a
 job leaves behind.
 
 The startd connects to STATE/keeper.sock, one at a time; both ends then send
-lines, each a JSON list:
+lines, each a JSON list of messages:
 
     to the keeper                                   from the keeper
     ["spawn", key, argv, environment, folder,       ["known", [begun…], [over…]]   on connecting
-              stdin, stdout, stderr, file_bytes]    ["begun", key, pid, ticks, at]
+              stdin, stdout, stderr, file_bytes]    ["begun", key, pid, boot_seconds, at]
     ["signal", key, number]   its process group     ["failed", key, errno, where]
     ["kill", key]             group and strays      ["over", key, code, signal, began_at, ended_at,
     ["belongs", key, [pid…]]  seen in its tree               user_seconds, system_seconds, peak_kib]
@@ -37,7 +37,7 @@ from contextlib import suppress
 from typing import Any
 
 from startd.runtime import procfs
-from startd.runtime.keeperjournal import Begun, Journal, Over, Record
+from startd.runtime.keeperjournal import BEGUN, OVER, Begun, Journal, Over, Record
 from startd.runtime.kin import Kin
 
 LOOK_SECONDS = 2.0
@@ -45,6 +45,9 @@ LOOK_SECONDS = 2.0
 
 STUBBORN_SECONDS = 5.0
 """A stray that cannot be killed (a disk that hangs) holds the report of its run no longer than this."""
+
+SAME_START_SECONDS = 1.0
+"""A process of the right number that started this near the recorded moment is the one that was started."""
 
 PR_SET_CHILD_SUBREAPER = 36
 DEFAULT_SIGNALS = (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGCHLD, signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -60,7 +63,6 @@ class Keeper:
         self.kin = Kin(identity)
         self.living: dict[str, int] = {}
         self.closing: dict[str, Over] = {}
-        self._adopted: dict[int, tuple[str, int]] = {}
         self._leaving = False
         self._news: list[Record] = []
         self._out: list[list[Any]] = []
@@ -129,7 +131,8 @@ class Keeper:
             self._send()
         *lines, self._unread = (self._unread + (piece or b"")).split(b"\n")
         for line in lines:
-            self._obey(json.loads(line))
+            for request in json.loads(line):
+                self._obey(request)
 
     def _obey(self, request: list[Any]) -> None:
         match request:
@@ -175,8 +178,7 @@ class Keeper:
         except (OSError, ValueError) as error:
             self._out.append(["failed", key, getattr(error, "errno", 0) or 0, where])
             return
-        stat = procfs.read_stat(pid)
-        begun = Begun(key, pid, stat.start_ticks if stat else 0, time.time())
+        begun = Begun(BEGUN, key, pid, time.clock_gettime(time.CLOCK_BOOTTIME), time.time())
         self.living[key] = pid
         self.kin.mains[pid] = self.kin.sessions[pid] = key
         self.journal.begun[key] = begun
@@ -184,9 +186,9 @@ class Keeper:
 
     def _repeat(self, key: str) -> None:
         if key in self.living:
-            self._out.append(["begun", *self.journal.begun[key]])
+            self._out.append(list(self.journal.begun[key]))
         elif key in self.journal.over:
-            self._out.append(["over", *self.journal.over[key]])
+            self._out.append(list(self.journal.over[key]))
 
     def _kill(self, key: str) -> None:
         pid = self.living.get(key)
@@ -227,7 +229,7 @@ class Keeper:
                usage: resource.struct_rusage | None) -> None:
         del self.living[key], self.kin.mains[pid]
         user, system, peak = (usage.ru_utime, usage.ru_stime, usage.ru_maxrss) if usage else (0.0, 0.0, 0)
-        self.closing[key] = Over(key, code, number, self.journal.begun[key].at, time.time(), user, system, peak)
+        self.closing[key] = Over(OVER, key, code, number, self.journal.begun[key].at, time.time(), user, system, peak)
 
     def _close_runs(self) -> None:
         """Kill what ended runs left behind; a run of which nothing is left is over."""
@@ -240,16 +242,16 @@ class Keeper:
     # --- telling -------------------------------------------------------------------------
 
     def _tell(self) -> None:
-        if self._news:
-            self.journal.append(self._news)
-            for record in self._news:
-                self._out.append(["begun" if isinstance(record, Begun) else "over", *record])
-            self._news = []
+        lines = b""
         if self._out:
-            if self._client is not None:
-                self._unsent += "".join(json.dumps(line) + "\n" for line in self._out).encode()
-                self._send()
+            lines = json.dumps(self._out).encode() + b"\n"
             self._out = []
+        if self._news:
+            lines += self.journal.append(self._news)
+            self._news = []
+        if lines and self._client is not None:
+            self._unsent += lines
+            self._send()
 
     def _send(self) -> None:
         assert self._client is not None
@@ -280,7 +282,7 @@ class Keeper:
                 continue
             self.living[key] = begun.pid
             self.kin.mains[begun.pid] = self.kin.sessions[begun.pid] = key
-            if not self._watch(key, begun.pid, begun.ticks):
+            if not self._watch(key, begun.pid, begun.boot_seconds):
                 self._lost(key, begun.pid)
         for pid, key in self.kin.marked():
             stat = procfs.read_stat(pid)
@@ -290,19 +292,21 @@ class Keeper:
                 os.kill(pid, signal.SIGKILL)
                 continue
             # Spawned, but killed before the journal knew: the session's leader is the job.
-            self.journal.append([Begun(key, pid, stat.start_ticks, time.time())])
+            started = stat.start_ticks / procfs.TICKS_PER_SECOND
+            self.journal.append([Begun(BEGUN, key, pid, started, time.time())])
             self.living[key] = pid
             self.kin.mains[pid] = self.kin.sessions[pid] = key
-            self._watch(key, pid, stat.start_ticks)
+            self._watch(key, pid, started)
         if self.closing:
             self._close_runs()
 
-    def _watch(self, key: str, pid: int, ticks: int) -> bool:
+    def _watch(self, key: str, pid: int, boot_seconds: float) -> bool:
         try:
             descriptor = os.pidfd_open(pid)
         except OSError:
             return False
-        if procfs.start_ticks(pid) != ticks:
+        ticks = procfs.start_ticks(pid)
+        if ticks is None or abs(ticks / procfs.TICKS_PER_SECOND - boot_seconds) > SAME_START_SECONDS:
             os.close(descriptor)
             return False
 

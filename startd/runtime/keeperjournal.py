@@ -1,4 +1,6 @@
-"""The keeper's memory: one line for every start and end of a process, appended before it is told.
+"""The keeper's memory: every start and end of a process, appended before it is told.
+
+A line is a JSON list of records, the same bytes that the startd is told.
 
 Nothing is forced to the disk: the journal has to survive `kill -9`, not a power
 loss, which ends the processes too. It is rewritten with only the living runs
@@ -9,21 +11,26 @@ import json
 import os
 from typing import NamedTuple
 
-COMPACT_AFTER_LINES = 20_000
+COMPACT_AFTER_RECORDS = 20_000
 
 
 class Begun(NamedTuple):
-    """A process that was started for a run: pid and start ticks name it, clock seconds date it."""
+    """A process that was started for a run.
 
+    Pid and `boot_seconds` (when it was started, since the machine was) name it; `at` dates it.
+    """
+
+    kind: str
     key: str
     pid: int
-    ticks: int
+    boot_seconds: float
     at: float
 
 
 class Over(NamedTuple):
     """How it ended. Neither code nor signal: nobody saw it."""
 
+    kind: str
     key: str
     code: int | None
     signal: int | None
@@ -35,6 +42,7 @@ class Over(NamedTuple):
 
 
 Record = Begun | Over
+BEGUN, OVER = "begun", "over"
 
 
 class Journal:
@@ -43,26 +51,27 @@ class Journal:
     def __init__(self, path: str) -> None:
         self.path = path
         self.begun, self.over = _read(path)
-        self._lines = len(self.begun) + len(self.over)
+        self._count = len(self.begun) + len(self.over)
+        self._torn = False
         self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
 
-    def append(self, records: list[Record]) -> None:
-        """Write `records`; a full disk costs the record of a restart, never the telling of it."""
-        lines = []
+    def append(self, records: list[Record]) -> bytes:
+        """Write `records` and return their line; a full disk costs the record of a restart, never the telling."""
         for record in records:
             if isinstance(record, Begun):
                 self.begun[record.key] = record
-                lines.append(json.dumps(["begun", *record]))
             else:
                 self.over[record.key] = record
-                lines.append(json.dumps(["over", *record]))
-        self._lines += len(lines)
+        line = json.dumps(records).encode() + b"\n"
+        self._count += len(records)
         try:
-            _write_all(self._file, ("\n".join(lines) + "\n").encode())
+            _write_all(self._file, b"\n" + line if self._torn else line)
+            self._torn = False
         except OSError:
-            return
-        if self._lines > COMPACT_AFTER_LINES + 4 * len(self.begun):
+            self._torn = True
+        if self._count > COMPACT_AFTER_RECORDS + 4 * len(self.begun):
             self._compact()
+        return line
 
     def forget(self, key: str) -> None:
         self.begun.pop(key, None)
@@ -70,18 +79,17 @@ class Journal:
 
     def _compact(self) -> None:
         fresh = f"{self.path}.new"
-        kept = [["begun", *record] for record in self.begun.values()]
-        kept += [["over", *record] for record in self.over.values()]
+        kept = [*self.begun.values(), *self.over.values()]
         try:
             descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC, 0o600)
-            _write_all(descriptor, "".join(json.dumps(line) + "\n" for line in kept).encode())
+            _write_all(descriptor, json.dumps(kept).encode() + b"\n")
             os.rename(fresh, self.path)
         except OSError:
-            self._lines = 0  # try again after as many lines, not at every one
+            self._count = 0  # try again after as many, not every time
             return
         os.close(self._file)
         self._file = descriptor
-        self._lines = len(kept)
+        self._count = len(kept)
 
 
 def _read(path: str) -> tuple[dict[str, Begun], dict[str, Over]]:
@@ -94,13 +102,13 @@ def _read(path: str) -> tuple[dict[str, Begun], dict[str, Over]]:
         lines = []
     for line in lines:
         try:
-            kind, key, *fields = json.loads(line)
-            if kind == "begun":
-                begun[key] = Begun(key, *fields)
-            else:
-                over[key] = Over(key, *fields)
+            for kind, *fields in json.loads(line):
+                if kind == BEGUN:
+                    begun[fields[0]] = Begun(kind, *fields)
+                else:
+                    over[fields[0]] = Over(kind, *fields)
         except (ValueError, TypeError):
-            continue  # a line cut short by a full disk
+            continue  # a line cut short by a full disk, or the empty one after it
     return begun, over
 
 

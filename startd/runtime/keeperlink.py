@@ -1,11 +1,10 @@
 """The startd's end of the keeper's socket: find it or start it, ask, hear.
 
 Requests pile up until `flush`, so that a burst is one write. When the keeper is
-gone, another one is started; what it knows is told again through `on_line`.
+gone, another one is started; what it knows is told again through `on_message`.
 """
 
 import asyncio
-import json
 import logging
 import os
 import signal
@@ -15,38 +14,41 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 log = logging.getLogger(__name__)
 
 ROOT = Path(__file__).resolve().parents[2]
 START_SECONDS = 15.0
 """A new keeper listens within 50 ms on an idle machine; a thrashing one gets this long."""
 
-Line = list[Any]
+Message = list[Any]
 
 
 class KeeperLink:
     """One connection to the keeper of one state folder."""
 
-    def __init__(self, state: str, identity: str, on_line: Callable[[Line], None], on_lost: Callable[[], None]) -> None:
+    def __init__(self, state: str, identity: str, on_message: Callable[[Message], None],
+                 on_lost: Callable[[], None]) -> None:
         self.state = state
         self.identity = identity
         self.keeper_pid = 0
-        self._on_line = on_line
+        self._on_message = on_message
         self._on_lost = on_lost
         self._socket: socket.socket | None = None
-        self._asked: list[Line] = []
+        self._asked: list[Message] = []
         self._unsent = b""
         self._unread = b""
         self._child = 0
 
-    async def connect(self) -> Line:
-        """Reach the keeper, starting one if there is none; return its first line."""
+    async def connect(self) -> Message:
+        """Reach the keeper, starting one if there is none; return its first message."""
         loop = asyncio.get_running_loop()
         end = loop.time() + START_SECONDS
         while True:
             try:
                 connection = _dial(self.state)
-                first = await asyncio.wait_for(self._first_line(connection), START_SECONDS)
+                first = await asyncio.wait_for(self._first_message(connection), START_SECONDS)
                 break
             except OSError:
                 if loop.time() > end:
@@ -58,18 +60,19 @@ class KeeperLink:
         self._socket = connection
         self.keeper_pid = int((Path(self.state) / "keeper.pid").read_text())
         loop.add_reader(connection, self._readable)
-        loop.call_soon(self._take, b"")  # what came together with the first line
+        loop.call_soon(self._take, b"")  # what came together with the first message
         return first
 
-    def ask(self, request: Line) -> None:
+    def ask(self, request: Message) -> None:
         """Queue a request; `flush` sends it."""
         self._asked.append(request)
 
     def flush(self) -> None:
         if self._socket is None or not (self._asked or self._unsent):
             return
-        self._unsent += "".join(json.dumps(request) + "\n" for request in self._asked).encode()
-        self._asked = []
+        if self._asked:
+            self._unsent += msgspec.json.encode(self._asked) + b"\n"
+            self._asked = []
         loop = asyncio.get_running_loop()
         try:
             self._unsent = self._unsent[self._socket.send(self._unsent) :]
@@ -109,7 +112,7 @@ class KeeperLink:
             os.close(descriptor)
             self._reap_child()
 
-    async def _first_line(self, connection: socket.socket) -> Line:
+    async def _first_message(self, connection: socket.socket) -> Message:
         loop = asyncio.get_running_loop()
         while b"\n" not in self._unread:
             piece = await loop.sock_recv(connection, 1 << 20)
@@ -119,7 +122,7 @@ class KeeperLink:
                 raise ConnectionResetError("the keeper hung up")
             self._unread += piece
         line, _, self._unread = self._unread.partition(b"\n")
-        first: Line = json.loads(line)
+        first: Message = msgspec.json.decode(line)[0]
         return first
 
     def _readable(self) -> None:
@@ -140,7 +143,8 @@ class KeeperLink:
     def _take(self, piece: bytes) -> None:
         *lines, self._unread = (self._unread + piece).split(b"\n")
         for line in lines:
-            self._on_line(json.loads(line))
+            for message in msgspec.json.decode(line):
+                self._on_message(message)
         self.flush()
 
     def _reap_child(self) -> None:

@@ -31,7 +31,7 @@ class ProcessRuntime:
 
     def __init__(self, state: str, identity: str, tell: Callable[[Happening], None]) -> None:
         self._tell = tell
-        self._link = KeeperLink(state, identity, self._on_line, self._on_lost)
+        self._link = KeeperLink(state, identity, self._on_message, self._on_lost)
         self._watch = UsageWatch(identity, self._on_usage, lambda key, pids: self._ask(["belongs", key, pids]))
         self._runs: dict[str, RunId] = {}
         self._launches: dict[RunId, Launch] = {}
@@ -48,12 +48,10 @@ class ProcessRuntime:
         known = await self._link.connect()
         self._watch.keeper_pid = self._link.keeper_pid
         _, begun, over = known
-        found = {self._run(record[0]) for record in [*begun, *over]}
         loop = asyncio.get_running_loop()
-        for kind, records in (("begun", begun), ("over", over)):
-            for record in records:
-                loop.call_soon(self._on_line, [kind, *record])
-        return found
+        for record in [*begun, *over]:
+            loop.call_soon(self._on_message, record)
+        return {self._run(record[1]) for record in [*begun, *over]}
 
     def start(self, run: RunId, launch: Launch) -> None:
         self._launches[run] = launch
@@ -120,8 +118,8 @@ class ProcessRuntime:
 
     # --- hearing -------------------------------------------------------------------------
 
-    def _on_line(self, line: list[Any]) -> None:
-        match line:
+    def _on_message(self, message: list[Any]) -> None:
+        match message:
             case ["begun", key, pid, *_]:
                 self._begun(self._run(key), pid)
             case ["over", key, code, number, began_at, ended_at, user, system, peak_kib]:

@@ -14,6 +14,7 @@ from typing import Any
 
 import msgspec
 from websockets.asyncio.server import ServerConnection, unix_serve
+from websockets.exceptions import ConnectionClosed
 
 from contract.messages import (
     Acknowledge,
@@ -48,14 +49,15 @@ class FakeSchedd:
         self._connection: ServerConnection | None = None
         self._changed = asyncio.Condition()
         self._server: Any = None
+        self._starts = 0
         self._http: asyncio.Server | None = None
 
     async def start(self) -> None:
         self.places.run.mkdir(parents=True, exist_ok=True)
         socket = self.places.socket
         socket.unlink(missing_ok=True)
-        self._ws_path = str(socket) + ".ws"
-        Path(self._ws_path).unlink(missing_ok=True)
+        self._starts += 1
+        self._ws_path = f"{socket}.{self._starts}"
         self._server = await unix_serve(self._serve, self._ws_path, compression=None, max_size=None)
         self._http = await asyncio.start_unix_server(self._front, str(socket))
         self.places.token.write_text("pesc1.test\n")
@@ -99,7 +101,7 @@ class FakeSchedd:
         return name
 
     async def _serve(self, connection: ServerConnection) -> None:
-        async for frame in connection:
+        async for frame in _frames(connection):
             acknowledged = []
             for message in decode_from_startd(frame):
                 self.heard.append(message)
@@ -168,6 +170,14 @@ class FakeSchedd:
         await writer.drain()
         async with self._changed:
             self._changed.notify_all()
+
+
+async def _frames(connection: ServerConnection) -> AsyncIterator[str | bytes]:
+    try:
+        async for frame in connection:
+            yield frame
+    except ConnectionClosed:
+        pass
 
 
 async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
