@@ -77,10 +77,12 @@ def machines_table(ads: Iterable[Ad]) -> str:
 
 
 def totals_line(ads: Sequence[Ad]) -> str:
-    """How many machines, and how much of them is free."""
-    free, cpus = _sum(ads, "FreeCpus"), _sum(ads, "Cpus")
-    free_memory, memory = _sum(ads, "FreeMemory"), _sum(ads, "Memory")
-    return (f"Total: {count_of(len(ads), 'machine')}; {free:g} of {cpus:g} cpus and "
+    """How many machines, and how much is free of those that are there."""
+    there = [ad for ad in ads if get(ad, "State") != "Offline"]
+    away = f", {len(ads) - len(there):,} of them offline" if len(there) < len(ads) else ""
+    free, cpus = _sum(there, "FreeCpus"), _sum(there, "Cpus")
+    free_memory, memory = _sum(there, "FreeMemory"), _sum(there, "Memory")
+    return (f"Total: {count_of(len(ads), 'machine')}{away}; {free:g} of {cpus:g} cpus and "
             f"{free_memory:,.0f} of {memory:,.0f} MiB of memory free")
 
 

@@ -56,8 +56,7 @@ def command(arguments: list[str]) -> int:
         sys.stdout.buffer.flush()
         silent = False
     if silent:
-        complain(NAME, f"Job {job} has written nothing to its {stream}"
-                       + ("." if chosen.follow else " so far; -f waits for what it writes."))
+        complain(NAME, f"Job {job} has written nothing to its {stream}{'' if chosen.follow else ' so far'}.")
     return DONE
 
 

@@ -26,6 +26,11 @@ def test_the_totals_add_up_what_is_free():
         "Total: 2 machines; 6 of 8 cpus and 2,048 of 8,192 MiB of memory free")
 
 
+def test_a_machine_that_is_away_has_nothing_to_give():
+    assert totals_line([MACHINE, {**MACHINE, "State": "Offline"}]) == (
+        "Total: 2 machines, 1 of them offline; 3 of 4 cpus and 1,024 of 4,096 MiB of memory free")
+
+
 def test_machines_are_named_by_a_constraint_that_a_name_cannot_break():
     assert names_constraint([]) is None
     assert names_constraint(['a" || true || "']) == (
