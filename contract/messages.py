@@ -205,6 +205,8 @@ class Grant(msgspec.Struct, frozen=True, tag="grant"):
     ad: dict[str, str]
     owner: str
     blobs: dict[str, bytes] = {}
+    queued: bool = False
+    """Start it as soon as runs that are there now leave room for it, in the order granted."""
 
 
 class Stop(msgspec.Struct, frozen=True, tag="stop"):

@@ -13,11 +13,12 @@ from contract.messages import OutputFile
 from dsl.classad import Ad
 from schedd.blobs import Blobs
 from schedd.core.ads import job_ad
-from schedd.core.cluster import Cluster
 from schedd.core.job import Job
 from schedd.loop import Loop
 
 log = logging.getLogger("schedd.delivery")
+
+MOST_AT_ONCE = 200
 
 NOWHERE = frozenset({"", "/dev/null"})
 
@@ -29,49 +30,50 @@ class Delivery:
         self._loop = loop
         self._blobs = blobs
         self._queue: asyncio.Queue[tuple[int, int]] = asyncio.Queue()
-        self._clusters: dict[int, Cluster] = {}
 
     def deliver(self, jobs: list[tuple[int, int]]) -> None:
         for key in jobs:
             self._queue.put_nowait(key)
 
     async def work(self) -> None:
-        """Deliver what a stop left over, then what comes."""
+        """Deliver what a stop left over, then what comes, as much at a time as has come."""
         self.deliver(await self._loop.store.deliveries())
         while True:
-            number, proc = await self._queue.get()
-            try:
-                await self._deliver_one(number, proc)
-            except OSError as error:
-                log.warning("an output could not be delivered; pesc_fetch still brings it",
-                            extra={"job": f"{number}.{proc}", "error": str(error)})
-            self._loop.save_too(("delete from deliveries where cluster = ? and proc = ?", [(number, proc)]))
+            keys = [await self._queue.get()]
+            while not self._queue.empty() and len(keys) < MOST_AT_ONCE:
+                keys.append(self._queue.get_nowait())
+            await self._deliver_all(keys)
+            self._loop.save_too(("delete from deliveries where cluster = ? and proc = ?", keys))
 
-    async def _deliver_one(self, number: int, proc: int) -> None:
-        rows = await self._loop.store.history(None, 1, cluster=number, proc=proc)
-        cluster = self._loop.pool.clusters.get(number) or self._clusters.get(number)
-        if cluster is None:
-            cluster = await self._loop.store.cluster(number)
-        if not rows or cluster is None:
-            return
-        self._clusters = {number: cluster}          # the jobs of one cluster mostly come together
-        job = rows[0].job
-        files = destinations(job_ad(cluster, proc, job), job)
+    async def _deliver_all(self, keys: list[tuple[int, int]]) -> None:
+        files: list[tuple[OutputFile, str]] = []
+        for number in dict.fromkeys(number for number, _ in keys):
+            cluster = self._loop.pool.clusters.get(number) or await self._loop.store.cluster(number)
+            rows = await self._loop.store.history_of(number, [proc for cluster, proc in keys if cluster == number])
+            if cluster is not None:
+                for row in rows:
+                    files += destinations(job_ad(cluster, row.job.proc, row.job), row.job)
         small = await self._blobs.read_small({file.sha256 for file, _ in files})
-        await asyncio.to_thread(self._write, files, small)
+        await asyncio.to_thread(self._write_all, files, small)
 
-    def _write(self, files: list[tuple[OutputFile, str]], small: dict[str, bytes]) -> None:
+    def _write_all(self, files: list[tuple[OutputFile, str]], small: dict[str, bytes]) -> None:
         for file, path in files:
-            os.makedirs(os.path.dirname(path), exist_ok=True)
-            with open(path, "wb") as target:
-                if file.sha256 in small:
-                    target.write(small[file.sha256])
-                elif file.size:
-                    with open(self._blobs.path(file.sha256), "rb") as source:
-                        while piece := source.read(1 << 20):
-                            target.write(piece)
-            if file.executable:
-                os.chmod(path, os.stat(path).st_mode | 0o111)
+            try:
+                self._write(file, path, small)
+            except OSError as error:
+                log.warning("an output could not be delivered; pesc_fetch still brings it: %s", error)
+
+    def _write(self, file: OutputFile, path: str, small: dict[str, bytes]) -> None:
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, "wb") as target:
+            if file.sha256 in small:
+                target.write(small[file.sha256])
+            elif file.size:
+                with open(self._blobs.path(file.sha256), "rb") as source:
+                    while piece := source.read(1 << 20):
+                        target.write(piece)
+        if file.executable:
+            os.chmod(path, os.stat(path).st_mode | 0o111)
 
 
 def destinations(ad: Ad, job: Job) -> list[tuple[OutputFile, str]]:

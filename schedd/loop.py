@@ -1,7 +1,8 @@
 """The loop that ties core, store and edges: apply, commit, then let go.
 
 While one group is being committed the next one gathers, so under load a commit carries
-many events and alone it carries one; nothing waits on purpose. Instructions, answers and
+many events and alone it carries one. Only when groups come thick and fast does the next one
+wait a moment on purpose (COALESCE_SECONDS), to be larger. Instructions, answers and
 published events leave only after their commit (a crash leaves either both or neither).
 
 If the disk does not take a commit it is tried again and nothing new is accepted meanwhile.
@@ -34,6 +35,8 @@ T = TypeVar("T")
 Step = Callable[Concatenate[Pool, float, P], T]
 
 MOST_IN_A_GROUP = 5_000
+BUSY_GROUP = 4
+COALESCE_SECONDS = 0.002
 TICK_SECONDS = 1.0
 LONGEST_RETRY_SECONDS = 5.0
 
@@ -109,7 +112,10 @@ class Loop:
                 await self._wake.wait()
                 self._wake.clear()
                 while self._steps or self._extra:
+                    steps = len(self._steps)
                     await self._one_group()
+                    if steps >= BUSY_GROUP:
+                        await asyncio.sleep(COALESCE_SECONDS)
                 if self._stopping:
                     return
         finally:

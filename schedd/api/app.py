@@ -128,7 +128,12 @@ def build(context: Context) -> Sanic[Any, Any]:
 async def listen(app: Sanic[Any, Any], sockets: list[socket.socket]) -> list[Any]:
     """Serve `app` on every socket; return the servers, to be closed."""
     servers: list[Any] = [
-        await app.create_server(sock=sock, return_asyncio_server=True, access_log=False) for sock in sockets
+        await app.create_server(
+            sock=sock, return_asyncio_server=True, access_log=False,
+            # Nobody is served before the application has finished its own start.
+            asyncio_server_kwargs={"start_serving": False},
+        )
+        for sock in sockets
     ]
     await servers[0].startup()
     for server in servers:

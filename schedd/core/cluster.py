@@ -29,6 +29,8 @@ COUNTER = {
     JobStatus.SUSPENDED: "suspended",
 }
 
+EXIT_COMMANDS = ("on_exit", "onexit", "max_retries", "retry_until", "success_exit_code")
+
 
 class ClusterRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     """What never changes after the submission; saved once."""
@@ -61,7 +63,9 @@ class ClusterState(msgspec.Struct, omit_defaults=True):
 class Cluster:
     """The record, the state, and what is worked out from them once."""
 
-    __slots__ = ("_expander", "_varies", "ad", "ahead", "jobs", "json", "match_varies", "program", "record", "state")
+    __slots__ = (
+        "_expander", "_varies", "_wants", "ad", "ahead", "jobs", "json", "judges_exits", "program", "record", "state"
+    )
 
     def __init__(self, record: ClusterRecord, state: ClusterState) -> None:
         self.record = record
@@ -74,9 +78,14 @@ class Cluster:
         """The template as JSON, once somebody has looked at it."""
         self.program: Program | None = None
         """What every job starts, but for its rank; once the first one starts."""
+        self.judges_exits = any(name.lower().startswith("onexit") for name in submission.template) or any(
+            name.lower().lstrip("+").startswith(EXIT_COMMANDS)
+            for name in submission.varying
+        )
+        """Whether a job that ended by itself may be held or run again."""
         self._varies = bool(submission.varying)
         self._expander: Expander | None = None
-        self.match_varies = False
+        self._wants: tuple[bool, bool, bool] | None = None
 
     @property
     def id(self) -> int:
@@ -98,6 +107,20 @@ class Cluster:
     @property
     def is_over(self) -> bool:
         return not self.jobs and self.rest == 0
+
+    def wants_delivered(self, job: Job) -> bool:
+        """Whether something that `job` left behind belongs into the submit folder."""
+        if not self.record.delivers:
+            return False
+        if self._wants is None:
+            varying = self.record.submission.varying
+            self._wants = (
+                _names_a_file(self.ad, "Out") or "output" in varying,
+                _names_a_file(self.ad, "Err") or "error" in varying,
+                "PescProcess" not in self.ad,
+            )
+        stdout, stderr, files = self._wants
+        return bool((stdout and job.stdout) or (stderr and job.stderr) or (files and job.files))
 
     @property
     def batch_name(self) -> str:
@@ -168,3 +191,8 @@ class Cluster:
         while state.next_proc in self.ahead:
             self.ahead.remove(state.next_proc)
             state.next_proc += 1
+
+
+def _names_a_file(ad: Ad, name: str) -> bool:
+    value = ad.evaluate(name)
+    return isinstance(value, str) and value not in ("", "/dev/null")

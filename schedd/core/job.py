@@ -41,6 +41,7 @@ class Move(StrEnum):
 
 
 TRANSITIONS: dict[tuple[JobStatus, Move], JobStatus] = {
+    # Its own machine had room at once, or has it now for a run that was queued there.
     (IDLE, Move.GRANT): RUNNING,
     (IDLE, Move.HOLD): HELD,
     (IDLE, Move.REMOVE): REMOVED,
@@ -74,6 +75,9 @@ class Run(msgspec.Struct, omit_defaults=True):
     granted_at: float
     phase: Phase = Phase.GRANTED
     started_at: float | None = None
+    queued: bool = False
+    """Whether it lies ready on its machine, to start when another run there ends. It holds
+    no claim yet, and its job is still Idle."""
     stopping: str = ""
     """Why it was told to stop; "" while it may go on."""
 

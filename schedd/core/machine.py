@@ -2,7 +2,11 @@
 
     INV-3: what a machine has, less what its runs hold, is what it has free; never below zero
            by a grant.
+    INV-6: what lies ready on a machine holds no claim, and is no more than a machineful.
 """
+
+import math
+from collections.abc import Iterable
 
 import msgspec
 
@@ -10,7 +14,8 @@ from contract.messages import Amounts
 from contract.vocabulary import RunId
 from dsl.classad import Ad
 
-NOTHING = Amounts(0, 0, 0)
+SHORT_RUN_SECONDS = 0.25
+"""Below this, the way to the schedd and back costs more than it is worth for every single run."""
 
 
 class MachineRecord(msgspec.Struct, omit_defaults=True):
@@ -25,7 +30,10 @@ class MachineRecord(msgspec.Struct, omit_defaults=True):
 class Machine:
     """The record and what lives only in memory."""
 
-    __slots__ = ("ad", "avoid_until", "claims", "faults", "last_heard_at", "link", "out_of_touch", "record", "version")
+    __slots__ = (
+        "ad", "ahead", "avoid_until", "claims", "faults", "last_heard_at", "link", "out_of_touch", "record",
+        "run_seconds", "version",
+    )
 
     def __init__(self, record: MachineRecord, now: float) -> None:
         self.record = record
@@ -33,6 +41,10 @@ class Machine:
         self.version = 0
         """Raised whenever the ad changes: matches worked out for another version are void."""
         self.claims: dict[RunId, Amounts] = {}
+        self.ahead: dict[RunId, Amounts] = {}
+        """Runs that lie ready there, oldest first; together never more than a machineful."""
+        self.run_seconds = math.inf
+        """How long its runs last of late."""
         self.link: int | None = None
         """The connection it speaks through now; None while it is away."""
         self.last_heard_at = now
@@ -48,13 +60,22 @@ class Machine:
 
     @property
     def free(self) -> Amounts:
-        held = self.claims.values()
-        total = self.record.amounts
-        return Amounts(
-            total.cpus - sum(claim.cpus for claim in held),
-            total.memory_mib - sum(claim.memory_mib for claim in held),
-            total.disk_kib - sum(claim.disk_kib for claim in held),
-        )
+        return _left(self.record.amounts, self.claims.values())
+
+    @property
+    def free_ahead(self) -> Amounts:
+        """What more may lie ready there."""
+        return _left(self.record.amounts, self.ahead.values())
+
+    @property
+    def is_quick(self) -> bool:
+        """Whether runs there are so short that the next ones should lie ready."""
+        return self.run_seconds < SHORT_RUN_SECONDS and bool(self.claims)
+
+    def note_run(self, seconds: float) -> None:
+        """Learn from a run that has ended."""
+        before = self.run_seconds if self.run_seconds < math.inf else seconds
+        self.run_seconds = 0.8 * before + 0.2 * seconds
 
     def may_take(self, now: float) -> bool:
         return self.link is not None and self.avoid_until <= now
@@ -73,6 +94,13 @@ class Machine:
             else:
                 self.record.ad[name] = text
         self.describe(self.record.amounts, self.record.ad)
+
+
+def _left(total: Amounts, held: Iterable[Amounts]) -> Amounts:
+    cpus, memory_mib, disk_kib = total.cpus, total.memory_mib, total.disk_kib
+    for claim in held:
+        cpus, memory_mib, disk_kib = cpus - claim.cpus, memory_mib - claim.memory_mib, disk_kib - claim.disk_kib
+    return Amounts(cpus, memory_mib, disk_kib)
 
 
 def fits(request: Amounts, free: Amounts) -> bool:

@@ -10,7 +10,7 @@ from dsl.submit import SubmitErrors
 from schedd.core.ads import DYNAMIC, job_ad, job_texts
 from schedd.core.cluster import Cluster
 from schedd.core.job import Job, Move, Run
-from schedd.core.machine import Machine
+from schedd.core.machine import Machine, fits
 from schedd.core.matchmaker import Demand, Match, Offer, Share, negotiate
 from schedd.core.pool import Pool, move, say, take_claim
 from schedd.core.program import program_of
@@ -102,18 +102,38 @@ def heed_machine(pool: Pool, machine: Machine, now: float) -> None:
 
 def match(pool: Pool, now: float) -> None:
     """Hand out what is free to those who wait."""
-    filing = pool.filing
-    filing.wanted = False
-    offers = [
-        Offer(machine.name, machine.version, machine.ad, free)
-        for name, machine in sorted(pool.machines.items())
-        if machine.may_take(now) and (free := machine.free).cpus > 0
-    ]
-    if not offers:
-        return
-    for number in list(filing.windowed):
+    pool.filing.wanted = False
+    machines = [machine for _, machine in sorted(pool.machines.items()) if machine.may_take(now)]
+    for machine in machines:
+        _promote(pool, machine, now)
+    for number in list(pool.filing.windowed):
         if (cluster := pool.clusters.get(number)) is not None:
             _fill_window(pool, cluster, now)
+    _hand_out(pool, [_offer(machine, machine.free) for machine in machines if not machine.ahead], False, now)
+    _hand_out(pool, [_offer(machine, machine.free_ahead) for machine in machines if machine.is_quick], True, now)
+
+
+def _offer(machine: Machine, free: Amounts) -> Offer:
+    return Offer(machine.name, machine.version, machine.ad, free)
+
+
+def _promote(pool: Pool, machine: Machine, now: float) -> None:
+    """Runs that lie ready take the room that ended ones left, oldest first, as their machine does."""
+    for run_id, claim in list(machine.ahead.items()):
+        job = pool.job(run_id.cluster, run_id.proc)
+        if job is None or job.run is None or job.run.stopping:
+            continue
+        if not fits(claim, machine.free):
+            return
+        take_claim(pool, machine, job, job.run, now)
+        move(pool, pool.clusters[run_id.cluster], job, Move.GRANT, now)
+
+
+def _hand_out(pool: Pool, offers: Sequence[Offer], queued: bool, now: float) -> None:
+    offers = [offer for offer in offers if offer.free.cpus > 0]
+    if not offers:
+        return
+    filing = pool.filing
     demands = []
     for line in filing.waiting.lines():
         most = _room(line.kind.request, offers)
@@ -122,7 +142,7 @@ def match(pool: Pool, now: float) -> None:
     if demands:
         matches = negotiate(demands, offers, _shares(pool, demands, now), filing.verdicts, now)
         for found in matches:
-            _grant(pool, found, now)
+            _grant(pool, found, queued, now)
 
 
 def hold(pool: Pool, cluster: Cluster, job: Job, reason: str, code: int, now: float, subcode: int = 0) -> None:
@@ -146,15 +166,16 @@ def request_of(ad: Ad, now: float) -> Amounts | str:
 
 def grant_message(pool: Pool, cluster: Cluster, job: Job, run: Run) -> Grant:
     """The instruction to carry out the current run of `job`."""
-    return Grant(job.run_id, run.claim, program_of(cluster, job.proc), job_texts(cluster, job.proc, job), cluster.owner)
+    return Grant(job.run_id, run.claim, program_of(cluster, job.proc), job_texts(cluster, job.proc, job), cluster.owner,
+                 queued=run.queued)
 
 
-def _grant(pool: Pool, found: Match, now: float) -> None:
+def _grant(pool: Pool, found: Match, queued: bool, now: float) -> None:
     ticket, name, claim = found
     cluster, machine = pool.clusters[ticket.cluster], pool.machines[name]
     job = cluster.jobs.get(ticket.proc) or cluster.materialize(ticket.proc)
     try:
-        run = Run(name, claim, now)
+        run = Run(name, claim, now, queued=queued)
         job.attempt += 1
         message = grant_message(pool, cluster, job, run)
     except SubmitErrors as errors:
@@ -162,8 +183,12 @@ def _grant(pool: Pool, found: Match, now: float) -> None:
         hold(pool, cluster, job, str(errors), HoldCode.BROKEN_DESCRIPTION, now)
         return
     job.run, job.lapsed = run, None
-    move(pool, cluster, job, Move.GRANT, now)
-    take_claim(pool, machine, job, run, now)
+    if queued:
+        machine.ahead[job.run_id] = claim
+        pool.outcome.touch(job)
+    else:
+        take_claim(pool, machine, job, run, now)
+        move(pool, cluster, job, Move.GRANT, now)
     pool.outcome.send(machine.link, message)
 
 

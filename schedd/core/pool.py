@@ -139,7 +139,7 @@ def leave_queue(pool: Pool, cluster: Cluster, job: Job, now: float) -> None:
     pool.filing.filed.pop((job.cluster, job.proc), None)
     pool.outcome.drop(job)
     pool.outcome.history.append(Ended(cluster.owner, now, job, job.proc))
-    if cluster.record.delivers and (job.stdout or job.stderr or job.files):
+    if cluster.wants_delivered(job):
         pool.outcome.deliveries.append((job.cluster, job.proc))
     close_if_over(pool, cluster)
 
@@ -157,6 +157,8 @@ def close_if_over(pool: Pool, cluster: Cluster) -> None:
 
 def take_claim(pool: Pool, machine: Machine, job: Job, run: Run, now: float) -> None:
     """The run takes its amounts on the machine."""
+    run.queued = False
+    machine.ahead.pop(job.run_id, None)
     machine.claims[job.run_id] = run.claim
     pool.account(pool.clusters[job.cluster].owner).use(run.claim.cpus, now)
     pool.outcome.accounts.add(pool.clusters[job.cluster].owner)
@@ -170,8 +172,10 @@ def free_claim(pool: Pool, job: Job, owner: str, now: float) -> Run | None:
     machine = pool.machines.get(run.machine)
     if machine is not None:
         machine.claims.pop(job.run_id, None)
-    pool.account(owner).use(-run.claim.cpus, now)
-    pool.outcome.accounts.add(owner)
+        machine.ahead.pop(job.run_id, None)
+    if not run.queued:
+        pool.account(owner).use(-run.claim.cpus, now)
+        pool.outcome.accounts.add(owner)
     pool.outcome.touch(job)
     pool.filing.wanted = True
     return run
@@ -183,7 +187,7 @@ def claimed(pool: Pool, machine: Machine) -> Amounts:
         job.run
         for cluster in pool.clusters.values()
         for job in cluster.jobs.values()
-        if job.run is not None and job.run.machine == machine.name
+        if job.run is not None and job.run.machine == machine.name and not job.run.queued
     ]
     return Amounts(
         sum(run.claim.cpus for run in runs),

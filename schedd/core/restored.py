@@ -44,10 +44,18 @@ def restore(name: str, settings: Settings, saved: Saved, now: float) -> Pool:
         if job.run is not None:
             machine = pool.machines.get(job.run.machine)
             if machine is not None:
-                machine.claims[job.run_id] = job.run.claim
-            pool.account(cluster.owner).use(job.run.claim.cpus, now)
+                (machine.ahead if job.run.queued else machine.claims)[job.run_id] = job.run.claim
+            if not job.run.queued:
+                pool.account(cluster.owner).use(job.run.claim.cpus, now)
+    for machine in pool.machines.values():
+        machine.ahead = dict(sorted(machine.ahead.items(), key=lambda item: _granted_at(pool, *item[0])))
     refile_everything(pool, now)
     for machine in pool.machines.values():
         heed_machine(pool, machine, now)
     pool.take_outcome()
     return pool
+
+
+def _granted_at(pool: Pool, cluster: int, proc: int, attempt: int) -> tuple[float, int, int]:
+    job = pool.job(cluster, proc)
+    return (job.run.granted_at if job is not None and job.run is not None else 0.0), cluster, proc

@@ -11,6 +11,7 @@ in between. Three rules mend all of it:
   their results still count until somebody else is granted the job.
 """
 
+import math
 import re
 from collections.abc import Sequence
 
@@ -32,7 +33,7 @@ from contract.vocabulary import MAX_NAME_CHARACTERS, PROTOCOL, EndReason, JobSta
 from schedd.core.ads import job_ad
 from schedd.core.cluster import Cluster
 from schedd.core.job import Job, Move, Run
-from schedd.core.judge import Fate, judge
+from schedd.core.judge import Fate, Verdict, judge
 from schedd.core.machine import Machine, MachineRecord, fits
 from schedd.core.matching import file_job, grant_message, heed_machine, hold
 from schedd.core.pool import Pool, free_claim, leave_queue, move, say, take_claim
@@ -45,6 +46,8 @@ GRACE_BEATS = 2
 FIRST_PAUSE_SECONDS = 5.0
 LONGEST_PAUSE_SECONDS = 600.0
 """How long a machine that cannot carry out runs is left alone: doubling from the first to the longest."""
+
+LONGEST_QUEUED_SECONDS = 2.0
 
 OVER_THERE = frozenset({Phase.ENDED, Phase.RETURNING})
 
@@ -156,6 +159,8 @@ def on_ended(pool: Pool, now: float, link: int, ended: Ended) -> None:
     _book_end(pool, cluster, job, run, ended.end, now)
     free_claim(pool, job, cluster.owner, now)
     job.lapsed = None
+    if ended.end.reason is EndReason.EXITED:
+        machine.note_run(ended.end.wall_seconds)
     _take_blame(pool, machine, job, ended.end, now)
     _settle(pool, cluster, job, ended.end, now)
 
@@ -177,8 +182,22 @@ def tick(pool: Pool, now: float) -> None:
         if 0 < machine.avoid_until <= now:
             machine.avoid_until = 0.0
             pool.filing.wanted = True
+        _recall_queued(pool, machine, now)
     # Expressions may read the clock: no answer is kept for longer than a tick.
     pool.filing.verdicts.clear()
+
+
+def _recall_queued(pool: Pool, machine: Machine, now: float) -> None:
+    """What has lain ready too long could start elsewhere: take it back, and queue nothing more there for now."""
+    for run_id in list(machine.ahead):
+        job = pool.job(run_id.cluster, run_id.proc)
+        if job is None or job.run is None or job.run.stopping:
+            continue
+        if now - job.run.granted_at > LONGEST_QUEUED_SECONDS:
+            machine.run_seconds = math.inf
+            job.run.stopping = "it waited too long on this machine"
+            pool.outcome.touch(job)
+            pool.outcome.send(machine.link, Stop(run_id, job.run.stopping))
 
 
 ORDER = {phase: number for number, phase in enumerate(Phase)}
@@ -251,7 +270,7 @@ def _reconcile(pool: Pool, machine: Machine, held: Sequence[HeldRun], now: float
                 if held_run.phase is Phase.RUNNING:
                     _book_start(pool, found[0], job, job.run, now)
                 pool.outcome.touch(job)
-    for run_id in [run_id for run_id in machine.claims if run_id not in listed]:
+    for run_id in [run_id for run_id in (*machine.claims, *machine.ahead) if run_id not in listed]:
         found = _run(pool, run_id)
         if found is not None and found[1].run is not None:
             _mend_unlisted(pool, machine, found[0], found[1], found[1].run, now, fresh)
@@ -288,16 +307,22 @@ def _mend_unlisted(
 
 
 def _lose_all(pool: Pool, machine: Machine, why: str, now: float, lapse: bool = False) -> None:
-    for run_id in list(machine.claims):
+    for run_id in [*machine.claims, *machine.ahead]:
         if (found := _run(pool, run_id)) is not None:
             _lose(pool, found[0], found[1], why, now, lapse)
     machine.claims.clear()
+    machine.ahead.clear()
 
 
 def _lose(pool: Pool, cluster: Cluster, job: Job, why: str, now: float, lapse: bool = False) -> None:
     """A run will not be heard of for now: its job goes where it would go without it."""
     run = free_claim(pool, job, cluster.owner, now)
     if run is None:
+        return
+    if run.queued:
+        file_job(pool, cluster, job, now)
+        if job.status == JobStatus.REMOVED:
+            leave_queue(pool, cluster, job, now)
         return
     job.evictions += 1
     job.last_machine = run.machine
@@ -356,6 +381,9 @@ def _take_blame(pool: Pool, machine: Machine, job: Job, end: RunEnd, now: float)
         job.faults = 0
         if end.reason is EndReason.EXITED:
             machine.faults, machine.avoid_until = 0, 0.0
+        elif end.reason is EndReason.EVICTED and not end.started:
+            # It would refuse the next one too: its owner says no, or it is about to leave.
+            machine.avoid_until = max(machine.avoid_until, now + FIRST_PAUSE_SECONDS)
 
 
 def _settle(pool: Pool, cluster: Cluster, job: Job, end: RunEnd, now: float) -> None:
@@ -366,7 +394,10 @@ def _settle(pool: Pool, cluster: Cluster, job: Job, end: RunEnd, now: float) -> 
     if job.status != JobStatus.RUNNING and end.reason is not EndReason.EXITED:
         file_job(pool, cluster, job, now)      # held, or released again while its run was being stopped
         return
-    verdict = judge(job, end, job_ad(cluster, job.proc, job), now)
+    if end.reason is EndReason.EXITED and not cluster.judges_exits:
+        verdict = Verdict(Fate.DONE)
+    else:
+        verdict = judge(job, end, job_ad(cluster, job.proc, job), now)
     match verdict.fate:
         case Fate.DONE:
             say(pool, cluster, job.proc, "terminated", now, job.last_machine, exit_code=end.exit_code,

@@ -4,9 +4,6 @@ One connection writes, in one transaction per group of events; another reads, an
 waits for the writer (WAL). What is acknowledged is on disk.
 """
 
-import asyncio
-import contextlib
-import sqlite3
 from collections.abc import AsyncIterator, Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,6 +15,7 @@ from contract.requests import Event
 from schedd.core.cluster import Cluster
 from schedd.core.job import Job
 from schedd.core.restored import Saved
+from schedd.store.group import GroupConnection, connect
 from schedd.store.rows import (
     Statement,
     saved,
@@ -54,14 +52,14 @@ class HistoryRow(NamedTuple):
 class Store:
     """Use `open`; every method but `close` may be called from one event loop at a time."""
 
-    def __init__(self, writer: aiosqlite.Connection, reader: aiosqlite.Connection) -> None:
+    def __init__(self, writer: GroupConnection, reader: aiosqlite.Connection) -> None:
         self._writer = writer
         self._reader = reader
 
     @classmethod
     async def open(cls, path: Path) -> "Store":
         """Open or make the database; refuse one that a newer schedd wrote."""
-        writer = await aiosqlite.connect(path, isolation_level=None, cached_statements=64)
+        writer = await connect(path)
         for pragma in PRAGMAS:
             await writer.execute(pragma)
         await writer.executescript(SCHEMA)
@@ -76,17 +74,9 @@ class Store:
         await reader.execute("pragma query_only = on")
         return cls(writer, reader)
 
-    async def commit(self, statements: Iterable[Statement]) -> None:
+    async def commit(self, statements: list[Statement]) -> None:
         """Save all of it or nothing."""
-        await self._writer.execute("begin immediate")
-        try:
-            for sql, rows in statements:
-                if rows:
-                    await self._writer.executemany(sql, rows)
-            await self._writer.execute("commit")
-        except BaseException:
-            await asyncio.shield(self._roll_back())
-            raise
+        await self._writer.write(statements)
 
     async def meta(self, key: str, default: str) -> str:
         """A value kept for ever; `default` is kept when there was none."""
@@ -141,6 +131,15 @@ class Store:
         )
         return [HistoryRow(number, unpack_job(body), last, owner, at) for number, body, last, owner, at in rows]
 
+    async def history_of(self, cluster: int, procs: list[int]) -> list[HistoryRow]:
+        """The rows of these jobs of a cluster (of those that ended by themselves)."""
+        marks = ", ".join("?" * len(procs))
+        rows = await self._all(
+            f"select id, body, last, owner, ended_at from history where cluster = ? and first in ({marks})",
+            (cluster, *procs),
+        )
+        return [HistoryRow(number, unpack_job(body), last, owner, at) for number, body, last, owner, at in rows]
+
     async def outputs(self, cluster: int) -> AsyncIterator[HistoryRow]:
         """The history of one cluster in order of proc."""
         first = -1
@@ -186,7 +185,3 @@ class Store:
 
     async def _all(self, sql: str, values: Iterable[Any] = ()) -> list[Any]:
         return list(await self._reader.execute_fetchall(sql, values))
-
-    async def _roll_back(self) -> None:
-        with contextlib.suppress(sqlite3.Error):     # the failed commit may have rolled back by itself
-            await self._writer.execute("rollback")
