@@ -137,4 +137,4 @@ def _record(tree: RecordTree) -> Compiled:
     from dsl.classad.ad import Ad
 
     ad = Ad.from_trees(tree)
-    return lambda scope: Scope(ad, scope.run, scope)
+    return lambda scope: Scope(ad, scope.run, scope.before or scope)

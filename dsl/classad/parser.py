@@ -192,25 +192,20 @@ def _readable(token: Token, read: Callable[[str], str]) -> str:
 
 def _syntax_error(text: str, refused: UnexpectedInput) -> ClassAdSyntaxError:
     """Say what stands where, what could have stood there, and what the writer may have meant."""
-    expected: set[str] = getattr(refused, "accepts", None) or getattr(refused, "expected", None) or set()
-    wants_value = "NAME" in (getattr(refused, "allowed", None) or expected)
-    at = refused.pos_in_stream
-    offset = len(text) if at is None or at < 0 else at
-    rest = text[offset:]
-    word = _WORD.match(rest)
-    if word is None or not rest.strip():
-        what = "the expression ends too early"
-        offset = len(text.rstrip())
-    else:
-        what = f"cannot read {word[0]!r} here"
-    for pattern, reason in _ADVICE:
-        if pattern.match(rest):
-            return ClassAdSyntaxError(text, offset, what, reason)
-    reason = "A value or a name is expected here." if wants_value else "An operator or the end is expected here."
-    return ClassAdSyntaxError(text, offset, what, reason)
+    expected = getattr(refused, "allowed", None) or getattr(refused, "expected", None) or ()
+    reason = "A value or a name is expected here." if "NAME" in expected else "An operator or the end is expected here."
+    offset = refused.pos_in_stream
+    if getattr(getattr(refused, "token", None), "type", None) == "$END":
+        return ClassAdSyntaxError(text, len(text.rstrip()), "the expression ends too early", reason)
+    for pattern, advice in _ADVICE:
+        if pattern.match(text, offset):
+            reason = advice
+            break
+    word = _WORD.match(text, offset)
+    return ClassAdSyntaxError(text, offset, f"cannot read {word[0] if word else ''!r} here", reason)
 
 
-_WORD = re.compile(r"\s*(\w+|.)", re.DOTALL)
+_WORD = re.compile(r"\w{1,40}|.", re.DOTALL)
 _ADVICE = [
     (re.compile(r"=(?![=?!])"), 'To compare write "==".'),
     (re.compile(r"(and|or|not)\b", re.IGNORECASE), 'Write "&&" for and, "||" for or, "!" for not.'),
@@ -222,5 +217,5 @@ _ADVICE = [
     (re.compile(r"-?\d+\."), "A real has digits on both sides of the point, as in 1.0."),
     (re.compile('"'), 'The string is not closed; a quotation mark inside it is written \\".'),
     (re.compile("'"), "The quoted name is not closed."),
-    (re.compile("<>"), 'Write "!=" for unequal.'),
+    (re.compile("(?<=<)>"), 'Write "!=" for unequal.'),
 ]

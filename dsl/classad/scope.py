@@ -36,27 +36,34 @@ MAX_STRING = 1 << 20
 class Run:
     """One evaluation: what it is told about the world, and what it may still spend."""
 
-    __slots__ = ("depth", "now", "random_state", "steps")
+    __slots__ = ("depth", "now", "random_state", "sightless", "steps")
 
     def __init__(self, now: float | None, seed: int | None) -> None:
         self.now = now
         self.random_state = seed
         self.steps = MAX_STEPS
         self.depth = 0
+        self.sightless: list[Scope] = []
 
     def spend(self, steps: int) -> bool:
         """Take `steps` from the budget; False when it is used up."""
         self.steps -= steps
         return self.steps > 0
 
+    def restore_sight(self) -> None:
+        for scope in self.sightless:
+            scope.regain_sight()
+        self.sightless.clear()
+
 
 class Scope:
-    __slots__ = ("active", "ad", "exists", "other", "outer", "run", "sees_other")
+    __slots__ = ("active", "ad", "before", "exists", "other", "outer", "run", "sees_other")
 
     def __init__(self, ad: Ad, run: Run, outer: Scope | None = None, exists: bool = True) -> None:
         self.ad = ad
         self.run = run
         self.outer = outer
+        self.before: Scope | None = None
         self.exists = exists
         """False where there is no ad and this scope only stands in for one."""
         self.sees_other = outer is None
@@ -73,9 +80,21 @@ class Scope:
             scope = scope.outer
         return scope
 
-    def nowhere(self) -> Scope:
-        """Make a scope of the same run that sees no ad."""
-        return Scope(self.ad.none(), self.run, exists=False)
+    def lose_sight(self) -> None:
+        """See no ad until the attribute that is being evaluated is done; see `control.py` for who needs this.
+
+        Records made meanwhile still stand where they stood: they see what was seen before.
+        """
+        if self.before is None:
+            before = self.before = Scope(self.ad, self.run, self.outer)
+            before.other, before.active = self.other, self.active
+            self.run.sightless.append(self)
+            self.ad, self.outer, self.other, self.exists = self.ad.none(), None, None, False
+
+    def regain_sight(self) -> None:
+        if self.before is not None:
+            self.ad, self.outer, self.other, self.exists = self.before.ad, self.before.outer, self.before.other, True
+            self.before = None
 
     def attribute(self, key: str) -> Inner:
         """Evaluate this ad's own attribute `key`, UNDEFINED if it has none."""
@@ -105,6 +124,8 @@ class Scope:
         finally:
             active.discard(identity)
             run.depth -= levels
+            if run.sightless:
+                run.restore_sight()
 
     def resolve(self, key: str) -> tuple[Expression, Scope] | None:
         """Find who defines `key`: this ad, the records around it, then the other ad of the match."""

@@ -65,7 +65,7 @@ def _eval_in_each_context(trees: tuple[Tree, ...], compiled: list[Compiled]) -> 
     within, elements = _WithinElement(trees[0], compiled[0]), compiled[1]
 
     def eval_in_each_context(scope: Scope) -> Inner:
-        expression, scope = within.found(scope)
+        expression = within.found(scope)
         found = elements(scope)
         if not is_list(found):
             return UNDEFINED if found is UNDEFINED else ERROR
@@ -80,7 +80,7 @@ def _count_matches(trees: tuple[Tree, ...], compiled: list[Compiled]) -> Compile
     within, elements = _WithinElement(trees[0], compiled[0]), compiled[1]
 
     def count_matches(scope: Scope) -> Inner:
-        expression, scope = within.found(scope)
+        expression = within.found(scope)
         found = elements(scope)
         if not is_list(found):
             return 0 if found is UNDEFINED else ERROR
@@ -100,8 +100,8 @@ class _WithinElement:
         self.tree = tree
         self.compiled = compiled
 
-    def found(self, scope: Scope) -> tuple[Compiled, Scope]:
-        """Return what to evaluate, and the scope in which the list is to be sought."""
+    def found(self, scope: Scope) -> Compiled:
+        """Return what to evaluate inside each element."""
         owner: Scope | None = scope
         match self.tree:
             case Reference(name, False):
@@ -111,14 +111,15 @@ class _WithinElement:
             case Select(Reference(of, False), name) if of.lower() == "target":
                 owner = scope.outermost().other
             case _:
-                return self.compiled, scope
+                return self.compiled
         found = None if owner is None else owner.resolve(name.lower())
         if found is not None:
-            return found[0].compiled or found[0].compile(), scope
-        if scope.outermost().other is None:
-            return self.compiled, scope
-        # As in HTCondor: in a match, a name that neither ad knows takes the list out of their sight, too.
-        return self.compiled, scope.nowhere()
+            return found[0].compiled or found[0].compile()
+        if scope.outermost().other is not None:
+            # HTCondor: in a match, a name that neither ad knows takes both ads out of sight
+            # of what follows in the same attribute, beginning with the list.
+            scope.lose_sight()
+        return self.compiled
 
     @staticmethod
     def value(expression: Compiled, element: Inner) -> Inner:

@@ -36,6 +36,8 @@ def join(run: Run, *values: Inner) -> Inner:
             separator, elements = _separator(first), rest
         case _:
             return ""
+    if elements and all(element is UNDEFINED for element in elements):
+        return UNDEFINED
     joined: list[str] = []
     for element in elements:
         if element is ERROR:
