@@ -7,7 +7,7 @@ here looks around by itself.
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from dsl.submit.expander import Expander, paths_of
 from dsl.submit.mistakes import Mistake
@@ -32,8 +32,7 @@ class Files(Protocol):
         """The relative paths in a folder or zip; None if it is neither."""
 
 
-@dataclass(frozen=True, slots=True)
-class Site:
+class Site(NamedTuple):
     """Where and by whom a description is submitted."""
 
     arch: str = "X86_64"

@@ -11,7 +11,7 @@ Plain = int | float | str | bool
 _INTEGER = re.compile(r"\s*([-+]?[0-9]{1,18})\s*\Z")
 _NAME_OR_NUMBER = re.compile(r"\s*(?:[A-Za-z_][A-Za-z0-9_]*|[0-9]{1,18}(?:\.[0-9]{1,15})?)\s*\Z")
 _RESERVED = frozenset({"is", "isnt"})
-_EASY_STRING = re.compile(r"[ !#-\[\]-~\x80-\ud7ff\ue000-\U0010ffff]*\Z")
+_NEEDS_ESCAPES = re.compile(r'["\\\x00-\x1f\x7f]')
 _TOKEN = re.compile(r"\"(?:[^\"\\]|\\.)*(?:\"|\Z)|'(?:[^'\\]|\\.)*(?:'|\Z)"
                     r"|(?P<scope>[A-Za-z_]\w*)\s*\.\s*(?P<member>[A-Za-z_]\w*)|(?P<name>[A-Za-z_]\w*)(?P<call>\s*\()?",
                     re.DOTALL)
@@ -63,7 +63,7 @@ def as_text(value: Plain) -> str:
 
 def quote(text: str) -> str:
     """`text` as a ClassAd string."""
-    if _EASY_STRING.match(text):
+    if not _NEEDS_ESCAPES.search(text):
         return f'"{text}"'
     from dsl import classad
 

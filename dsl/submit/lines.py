@@ -7,7 +7,7 @@ as they stand, line by line, by whoever finds their beginning.
 """
 
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from dsl.submit.mistakes import Mistake
 
@@ -16,8 +16,7 @@ _NOT_TEXT = re.compile(r"[\x00\ud800-\udfff]")
 _CONTINUES = re.compile(r"\\[ \t]*\Z")
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(NamedTuple):
     """A logical line. `pieces` are (offset in `text`, line of the file, column), ascending."""
 
     text: str

@@ -10,6 +10,7 @@ say; cycles, bombs and endless nesting end in `BadMacro`.
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from dsl.submit.mistakes import shown
 from dsl.submit.scan import Call, Part, Reference, TooDeep, references, scan
@@ -37,16 +38,14 @@ class BadMacro(Exception):
         self.what, self.why, self.cure = what, why, cure
 
 
-@dataclass(frozen=True, slots=True)
-class Slot:
+class Slot(NamedTuple):
     """The job's own value of `name`, or `default` where that is empty."""
 
     name: str
     default: "Program | None" = None
 
 
-@dataclass(frozen=True, slots=True)
-class Computed:
+class Computed(NamedTuple):
     """A function whose arguments differ from job to job."""
 
     function: str
@@ -54,8 +53,7 @@ class Computed:
     named: Mapping[str, "Program"]
 
 
-@dataclass(frozen=True, slots=True)
-class Program:
+class Program(NamedTuple):
     """A compiled value. `weight` bounds the steps of one expansion."""
 
     nodes: tuple[str | Slot | Computed, ...]

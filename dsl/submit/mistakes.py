@@ -6,7 +6,7 @@ collects all of a file before it gives up. `SubmitErrors` carries them out.
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from dsl import DslError
 
@@ -16,8 +16,7 @@ SHOWN_CHARACTERS = 100
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 
 
-@dataclass(frozen=True, slots=True)
-class Mistake:
+class Mistake(NamedTuple):
     """One mistake; `line` and `column` count from 1, 0 means the file as a whole."""
 
     file: str

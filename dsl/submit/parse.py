@@ -6,7 +6,7 @@ Lark's exceptions become `BadLine`, in words that say what such a line should lo
 import re
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dsl.submit.mistakes import nearest, shown
 
@@ -17,8 +17,7 @@ COUNT_LIMIT = 10**12
 """Counts beyond it stay at it: they are out of range anyway."""
 
 
-@dataclass(frozen=True, slots=True)
-class Assignment:
+class Assignment(NamedTuple):
     """`name = value`; `offset` is where the value begins in its line."""
 
     name: str
@@ -27,8 +26,7 @@ class Assignment:
     name_offset: int
 
 
-@dataclass(frozen=True, slots=True)
-class Attribute:
+class Attribute(NamedTuple):
     """`+Name = expression` or `MY.Name = expression`."""
 
     name: str
@@ -37,8 +35,7 @@ class Attribute:
     name_offset: int
 
 
-@dataclass(frozen=True, slots=True)
-class Block:
+class Block(NamedTuple):
     """`name @=TAG`: the lines up to `@TAG` are the value."""
 
     name: str
@@ -46,16 +43,14 @@ class Block:
     name_offset: int
 
 
-@dataclass(frozen=True, slots=True)
-class Queue:
+class Queue(NamedTuple):
     """`queue …`; what the arguments say is known once their macros are expanded."""
 
     arguments: str
     offset: int
 
 
-@dataclass(frozen=True, slots=True)
-class Condition:
+class Condition(NamedTuple):
     """`if`, `elif`, `else` or `endif`."""
 
     word: str
@@ -63,8 +58,7 @@ class Condition:
     offset: int
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(NamedTuple):
     """`error : text` or `warning : text`."""
 
     kind: str

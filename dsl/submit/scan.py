@@ -8,20 +8,19 @@ in from the machine when the job starts.
 
 import re
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 MAX_NESTING = 40
 
 
-@dataclass(frozen=True, slots=True)
-class Reference:
+class Reference(NamedTuple):
     """`$(name)` or `$(name:default)`; the name is in lower case."""
 
     name: str
     default: "tuple[Part, ...] | None" = None
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(NamedTuple):
     """`$FUNCTION(arguments)`."""
 
     function: str

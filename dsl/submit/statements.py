@@ -6,7 +6,7 @@ jobs. A line that is wrong is noted and passed over, so that all mistakes come o
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from dsl.submit import conditions
 from dsl.submit.description import Files
@@ -20,8 +20,7 @@ from dsl.submit.scan import TooDeep, references, scan
 COMMAND_LINE = "command line"
 
 
-@dataclass(frozen=True, slots=True)
-class Written:
+class Written(NamedTuple):
     """Where a name was given its value."""
 
     spelled: str

@@ -5,8 +5,8 @@ it takes, which job attribute it sets, and whether this version carries it out.
 A command that is known and not carried out is refused, never ignored.
 """
 
-from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 
 class Kind(StrEnum):
@@ -35,8 +35,7 @@ class Status(StrEnum):
     REFUSED = "refused"
 
 
-@dataclass(frozen=True, slots=True)
-class Command:
+class Command(NamedTuple):
     """One row. `accepts`: only these values are carried out (in lower case)."""
 
     name: str
