@@ -1,10 +1,17 @@
-"""With PESC_STRICT=1 a skipped test is a failed one: nothing may go untested for want of a tool."""
+"""What holds for all tests.
+
+With PESC_STRICT=1 a skipped test is a failed one: nothing may go untested for want of a tool.
+Nothing of the caller's own PESC settings comes through, so no test can touch the caller's pool.
+"""
 
 import os
 
 import pytest
 
 STRICT = os.environ.get("PESC_STRICT") == "1"
+
+for name in [name for name in os.environ if name.startswith("PESC_")]:
+    del os.environ[name]
 
 
 @pytest.hookimpl(wrapper=True)

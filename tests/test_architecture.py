@@ -22,6 +22,8 @@ SOURCES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob
 TESTS = sorted((ROOT / "tests").rglob("*.py"))
 PURE = [path for path in SOURCES if "core" in path.parts or path.is_relative_to(ROOT / "dsl")]
 
+SCRIPTS = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]
+
 MAY_IMPORT = {
     "cli": {"contract", "dsl"},
     "contract": set(),
@@ -273,20 +275,38 @@ def test_no_file_names_a_folder_of_somebodys_machine():
     nothing_wrong(wrong)
 
 
+PAGES = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "examples").rglob("*.md")]
+
+
 def test_every_relative_link_in_the_docs_leads_somewhere():
-    pages = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "examples").rglob("*.md")]
-    broken = [
+    nothing_wrong(
         f"{page.relative_to(ROOT)}: {target}"
-        for page in pages
+        for page in PAGES
         for target in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", page.read_text("utf-8"))
         if "://" not in target and not (page.parent / target).exists()
-    ]
-    nothing_wrong(broken)
+    )
+
+
+def test_every_file_that_the_docs_name_is_there():
+    named = re.compile(rf"\b(?:{'|'.join((*PACKAGES, 'tests', 'docs'))})/[\w./-]*\.(?:py|md|lark)\b")
+    nothing_wrong(
+        f"{page.relative_to(ROOT)}: {name}"
+        for page in PAGES
+        for name in named.findall(page.read_text("utf-8"))
+        if not (ROOT / name).exists() and not (page.parent / name).exists()
+    )
+
+
+def test_every_command_that_the_docs_name_is_there():
+    nothing_wrong(
+        f"{page.relative_to(ROOT)}: {name}"
+        for page in PAGES
+        for name in re.findall(r"\bpesc_[a-z]+\b", page.read_text("utf-8"))
+        if name not in SCRIPTS
+    )
 
 
 # --- commands ---
-
-SCRIPTS = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]
 
 SLOW_TO_IMPORT = ("aiosqlite", "asyncio", "lark", "numpy", "podman", "rich", "sanic", "websockets")
 

@@ -250,7 +250,9 @@ def test_a_pipe_is_refused_and_does_not_block(tmp_path):
 
 
 def test_dev_null_is_a_fine_log():
-    userlog.append("/dev/null", [a_block("submitted")])
+    userlog.append(os.devnull, [a_block("submitted")])
+    userlog.append_missing(os.devnull, [a_block("submitted")])
+    assert Path(os.devnull).is_char_device()
 
 
 WRITE_TO_A_FULL_DISK = """
