@@ -100,6 +100,9 @@ class StartdCore:
         self._saying: list[FromStartd] = []
         self._changed: dict[RunId, None] = {}
         self._stopping: set[RunId] = set()
+        self._waiting: dict[RunId, Grant] = {}
+        """Queued runs that lie ready until there is room, in the order granted."""
+        self._made_room = False
 
     @classmethod
     def restore(cls, entries: Iterable[Entry], name: str, identity: str,
@@ -131,6 +134,13 @@ class StartdCore:
 
     def handle(self, event: Event, now: float) -> list[Action]:
         """Take in what happened; return what is to be done."""
+        actions = self._decide(event, now)
+        while self._made_room:
+            self._made_room = False
+            actions = [*actions, *self._start_waiting(now)]
+        return actions
+
+    def _decide(self, event: Event, now: float) -> list[Action]:
         match event:
             case Heard(message):
                 return self._heard(message, now)
@@ -231,6 +241,10 @@ class StartdCore:
         if grant.run in self._tombs:
             return []
         bare = replace(grant, blobs={}) if grant.blobs else grant
+        if grant.queued and not self._fits(grant.claim):
+            self.runs[grant.run] = JobRun(bare)
+            self._waiting[grant.run] = grant
+            return [Record(Granted(bare))]
         refusal = self._refusal(grant, now)
         run = self.runs[grant.run] = JobRun(bare)
         if refusal is not None:
@@ -239,17 +253,39 @@ class StartdCore:
         return [Record(Granted(bare)), *self._launch(run, grant)]
 
     def _refusal(self, grant: Grant, now: float) -> str | None:
+        if not self._fits(grant.claim):
+            return words.does_not_fit(grant.claim, self.free())
+        return self._unwelcome(grant, now)
+
+    def _unwelcome(self, grant: Grant, now: float) -> str | None:
         if self.leaving is not None:
             return f"The startd on {self.name} is leaving: {self.leaving}"
-        free = self.free()
-        claim = grant.claim
-        if claim.cpus > free.cpus + 1e-6 or claim.memory_mib > free.memory_mib or claim.disk_kib > free.disk_kib:
-            return words.does_not_fit(claim, free)
         return self._owner.refusal(grant.ad, now)
 
+    def _start_waiting(self, now: float) -> list[Action]:
+        """Let queued runs have the room there is now, in the order granted."""
+        actions: list[Action] = []
+        for run_id, grant in list(self._waiting.items()):
+            if not self._fits(grant.claim):
+                break
+            del self._waiting[run_id]
+            refusal = self._unwelcome(grant, now)
+            if refusal is None:
+                actions += self._launch(self.runs[run_id], grant)
+            else:
+                actions += self._end(self.runs[run_id], Turn.FAILED, RunEnd(
+                    EndReason.EVICTED, message=refusal, started=False))
+        return actions
+
+    def _fits(self, claim: Amounts) -> bool:
+        free = self.free()
+        return (claim.cpus <= free.cpus + 1e-6 and claim.memory_mib <= free.memory_mib
+                and claim.disk_kib <= free.disk_kib)
+
     def free(self) -> Amounts:
-        """What the runs that have not ended leave."""
-        claims = [run.grant.claim for run in self.runs.values() if run.phase is not Phase.ENDED]
+        """What the runs that have not ended leave; those that wait for room hold nothing."""
+        claims = [run.grant.claim for run in self.runs.values()
+                  if run.phase is not Phase.ENDED and run.run not in self._waiting]
         return Amounts(round(self.amounts.cpus - sum(claim.cpus for claim in claims), 6),
                        self.amounts.memory_mib - sum(claim.memory_mib for claim in claims),
                        self.amounts.disk_kib - sum(claim.disk_kib for claim in claims))
@@ -293,6 +329,7 @@ class StartdCore:
             self.runs.pop(run, None)
             self._changed.pop(run, None)
             self._stopping.discard(run)
+            self._waiting.pop(run, None)
             self._tombs[run] = None
         while len(self._tombs) > TOMBSTONES:
             del self._tombs[next(iter(self._tombs))]
@@ -392,6 +429,8 @@ class StartdCore:
         if turn is not None:
             step(run, turn)
         run.end, run.kill_at = end, None
+        self._waiting.pop(run.run, None)
+        self._made_room = True
         self._stopping.discard(run.run)
         self._changed[run.run] = None
         return [Record(Finished(run.run, end))]
@@ -486,6 +525,9 @@ class StartdCore:
                 actions.append(Readopt(run.grant))
             elif run.ending is not None:
                 actions += self._end(run, Turn.STOP, RunEnd(run.ending, message=run.message, started=False))
+            elif run.grant.queued:
+                self._waiting[run.run] = run.grant
+                self._made_room = True
             else:
                 actions += self._launch(run, run.grant)
         return actions
