@@ -89,13 +89,13 @@ def turn(
 ) -> tuple[float, str, Ticket]:
     """Sort key: whose turn it is.
 
-    1. the user who has least in use for what is due to them
+    1. the user who would, with one cpu more, have least in use for what is due to them
     2. the user's name, only to break ties the same way every time
     3. within a user: own priority, then order of submission
     """
     owner = demand.owner
     weight = shares[owner].weight if owner in shares else 1.0
-    return (in_use.get(owner, 0.0) + demand.kind.request.cpus) * weight, owner, demand.jobs[cursor]
+    return (in_use.get(owner, 0.0) + 1.0) * weight, owner, demand.jobs[cursor]
 
 
 def best_machine(

@@ -86,18 +86,21 @@ class Waiting:
         """Up to `most` single jobs from the front of `line`, in order; the line keeps them."""
         found: list[Ticket] = []
         taken: set[Ticket] = set()
-        while line.heap and len(found) < most:
+        # A rest keeps its place in the heap while its first jobs go: single ones may belong between the others.
+        last_of_rest: Ticket | None = None
+        while line.heap and (len(found) < most or (last_of_rest is not None and line.heap[0] < last_of_rest)):
             ticket = heapq.heappop(line.heap)
             if ticket in taken or not self._is_current(line.kind, ticket):
                 continue
             taken.add(ticket)
             if ticket.rest:
-                found.extend(self._expand(ticket, most - len(found)))
+                found.extend(self._expand(ticket, most))
+                last_of_rest = found[-1]
             else:
                 found.append(ticket)
         for ticket in taken:
             heapq.heappush(line.heap, ticket)
-        return found
+        return sorted(found)[:most]
 
     def _drop_stale(self, line: Line) -> None:
         while line.heap and not self._is_current(line.kind, line.heap[0]):
