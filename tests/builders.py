@@ -5,12 +5,31 @@
 """
 
 import hashlib
+import itertools
 
 from contract.endpoints import Role
-from contract.messages import Amounts, Content, Ended, Grant, Hello, OutputFile, Program, RunEnd
-from contract.requests import Event, Submission
+from contract.messages import (
+    Amounts,
+    Beat,
+    Content,
+    Ended,
+    Grant,
+    HeldRun,
+    Hello,
+    OutputFile,
+    Program,
+    Progressed,
+    RunEnd,
+    Stop,
+)
+from contract.requests import Action, Event, Selection, Submission
 from contract.tokens import Claims
-from contract.vocabulary import PROTOCOL, VERSION, EndReason, RunId
+from contract.vocabulary import PROTOCOL, VERSION, EndReason, JobStatus, Phase, RunId
+from schedd.core.actions import act
+from schedd.core.matching import match
+from schedd.core.pool import Pool, Settings
+from schedd.core.runs import on_beat, on_ended, on_gone, on_hello, on_progressed, tick
+from schedd.core.submission import submit
 
 NOON = 1_795_262_400.0
 """2026-11-21 12:00 UTC: some instant that tests agree on."""
@@ -69,3 +88,124 @@ def an_event(**changes) -> Event:
 
 def claims(**changes) -> Claims:
     return Claims(**{"user": "dana", "pool": "lab", "roles": [Role.USER], "expires_at": NOON + 3600} | changes)
+
+
+class Lab:
+    """A whole schedd's core with a clock of its own: events go in, what it says is looked at.
+
+        lab = Lab()
+        lab.submit(count=10)
+        link = lab.connect("lab-7", cpus=2)
+        assert lab.granted(link) == [a_run(1, 0), a_run(1, 1)]
+    """
+
+    def __init__(self, **settings):
+        self.pool = Pool("lab", Settings(**settings))
+        self.now = NOON
+        self.events, self.history, self.deliveries = [], [], []
+        self.outcomes = []
+        """Everything that was to be saved, in order."""
+        self._links = itertools.count(1)
+        self._said = {}
+
+    def do(self, step, *args):
+        """Apply one event as the loop does, and match."""
+        answer = step(self.pool, self.now, *args)
+        self.settle()
+        return answer
+
+    def settle(self):
+        if self.pool.filing.wanted:
+            match(self.pool, self.now)
+        outcome = self.pool.take_outcome()
+        self.saw(outcome)
+        self.events += outcome.events
+        self.history += outcome.history
+        self.deliveries += outcome.deliveries
+        for link, message in outcome.sends:
+            self._said.setdefault(link, []).append(message)
+
+    def saw(self, outcome):
+        """For those who keep what is to be saved."""
+
+    def after(self, seconds):
+        self.now += seconds
+        return self.do(tick)
+
+    # What people do.
+
+    def submit(self, owner="dana", count=1, delivers=False, template=None, **changes):
+        """Queue `count` jobs; return the number of the cluster."""
+        wanted = {"Cmd": '"/bin/true"', "Requirements": "true", "RequestCpus": "1"} | (template or {})
+        changes = {"steps": 1 if "items" in changes else count} | changes
+        submission = Submission(**{"count": count, "template": wanted} | changes)
+        return self.do(submit, owner, "desk", delivers, submission).cluster
+
+    def act(self, what, *ids, user="dana", all_users=False, reason="", priority=0, **selection):
+        action = Action(what, Selection(ids=list(ids), **selection), reason, priority)
+        return self.do(act, user, all_users, action)
+
+    # What startds say.
+
+    def connect(self, name="lab-7", cpus=8.0, memory_mib=16_384, disk_kib=1 << 20, ad=None, runs=(), **changes):
+        """Let a startd say hello through a new link; return the link."""
+        link = next(self._links)
+        held = [HeldRun(run, phase) for run, phase in runs]
+        hello = a_hello(**{"name": name, "identity": f"{name}'s own", "ad": ad or {}, "runs": held,
+                           "amounts": Amounts(float(cpus), memory_mib, disk_kib)} | changes)
+        self.do(on_hello, link, hello)
+        return link
+
+    def beat(self, link, *runs):
+        self.do(on_beat, link, Beat([HeldRun(run, phase) for run, phase in runs]))
+
+    def gone(self, link):
+        self.do(on_gone, link)
+
+    def start(self, link, run):
+        self.progress(link, run, Phase.RUNNING)
+
+    def progress(self, link, run, phase):
+        self.do(on_progressed, link, Progressed(run, phase))
+
+    def end(self, link, run, reason=EndReason.EXITED, blobs=None, **end):
+        if reason is EndReason.EXITED and "signal" not in end:
+            end = {"exit_code": 0} | end
+        self.do(on_ended, link, Ended(run, RunEnd(reason, **end), blobs or {}))
+
+    # What can be seen.
+
+    def said(self, link):
+        """What the startd behind `link` was told since the last look."""
+        return self._said.pop(link, [])
+
+    def granted(self, link):
+        return [message.run for message in self.said(link) if type(message) is Grant]
+
+    def stopped(self, link):
+        return [message.run for message in self.said(link) if type(message) is Stop]
+
+    def job(self, cluster, proc=0):
+        """The row of a job, in the queue or in the history."""
+        row = self.pool.job(cluster, proc)
+        return row or next((e.job for e in self.history if e.job.cluster == cluster and e.job.proc == proc), None)
+
+    def status(self, cluster, proc=0):
+        """Its status, whether it is a row or not."""
+        job = self.job(cluster, proc)
+        if job is not None:
+            return JobStatus(job.status)
+        for ended in self.history:
+            if ended.job.cluster == cluster and ended.job.proc <= proc <= ended.last_proc:
+                return JobStatus(ended.job.status)
+        assert self.pool.clusters[cluster].in_rest(proc)
+        return JobStatus(self.pool.clusters[cluster].state.rest_status)
+
+    def kinds(self, cluster=1, proc=None):
+        """The kinds of the events so far, in order."""
+        return [e.kind for e in self.events if e.cluster == cluster and proc in (None, e.proc)]
+
+    def counts(self, cluster):
+        """The counts that are not zero."""
+        counts = self.pool.clusters[cluster].state.counts
+        return {name: number for name in counts.__struct_fields__ if (number := getattr(counts, name))}
