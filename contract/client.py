@@ -182,7 +182,8 @@ class Client:
 
     def _gone(self, error: Exception) -> Problem:
         where = self.unix_socket or self.url
-        why = "took too long to answer" if isinstance(error, TimeoutError) else f"does not answer ({error})"
+        what = (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__
+        why = "took too long to answer" if isinstance(error, TimeoutError) else f"does not answer ({what})"
         return Problem("pool_stopped", f"The schedd at {where} {why}.",
                        "See whether it runs: pesc_pool status; start it: pesc_pool start.")
 

@@ -18,13 +18,14 @@ import socket
 import sys
 import uuid
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import msgspec
 
 from contract import tokens
 from contract.endpoints import Role
 from contract.messages import FromSchedd
-from contract.places import Places, PoolAddress, state_folder
+from contract.places import Places, PoolAddress, read_address, state_folder
 from contract.problems import Problem
 from contract.requests import Event
 from contract.tokens import Claims
@@ -99,7 +100,7 @@ def _arguments() -> argparse.ArgumentParser:
     parser.add_argument("--host", default="127.0.0.1",
                         help="address to listen on; loopback only (default: %(default)s)")
     parser.add_argument("--port", type=int, default=None, metavar="N",
-                        help=f"port (default: {PORT}, or any free one if that is taken)")
+                        help=f"port (default: the last one, at first {PORT} or any free one)")
     parser.add_argument("--lease", type=float, default=Settings().lease_seconds, metavar="SECONDS",
                         help="silence of a machine after which its jobs are offered elsewhere (default: %(default)s)")
     parser.add_argument("--beat", type=float, default=Settings().beat_seconds, metavar="SECONDS",
@@ -132,7 +133,7 @@ async def _serve(places: Places, settings: Settings, host: str, port: int | None
     edges.links, edges.bus = context.links, context.bus
     edges.logs, edges.delivery = Logs(loop, context.host), Delivery(loop, blobs)
     await edges.logs.catch_up()
-    sockets = [_unix_socket(places.socket), _tcp_socket(host, port)]
+    sockets = [_unix_socket(places.socket), _tcp_socket(host, port, _last_port(places))]
     servers = await listen(build(context), sockets)
     address = PoolAddress(pool_name, f"http://{host}:{sockets[1].getsockname()[1]}", str(places.socket))
     _write(places.address, msgspec.json.encode(address))
@@ -212,11 +213,18 @@ def _unix_socket(path: Path) -> socket.socket:
     return sock
 
 
-def _tcp_socket(host: str, port: int | None) -> socket.socket:
+def _last_port(places: Places) -> int:
+    """The port of the last start, so that addresses people wrote down stay true."""
+    with contextlib.suppress(Problem, ValueError):
+        return urlsplit(read_address(places).url).port or PORT
+    return PORT
+
+
+def _tcp_socket(host: str, port: int | None, usual: int) -> socket.socket:
     sock = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        sock.bind((host, PORT if port is None else port))
+        sock.bind((host, usual if port is None else port))
     except OSError as error:
         if port is not None:
             raise Problem("unavailable", f"Port {port} of {host} cannot be had: {error.strerror}.",

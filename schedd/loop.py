@@ -11,7 +11,6 @@ If the core breaks an invariant, the pool is made again from the disk, as after 
 
 import asyncio
 import logging
-import sqlite3
 import time
 from collections.abc import Callable
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
@@ -26,7 +25,7 @@ from schedd.core.pool import Pool, Settings
 from schedd.core.restored import restore
 from schedd.core.runs import tick
 from schedd.store.rows import Statement, statements
-from schedd.store.store import Store
+from schedd.store.store import NotSaved, Store
 
 log = logging.getLogger("schedd")
 
@@ -157,7 +156,7 @@ class Loop:
         while True:
             try:
                 await self.store.commit(saves)
-            except sqlite3.OperationalError as error:
+            except NotSaved as error:
                 self.trouble = _why_not_saved(error)
                 log.error("a commit failed; trying again", extra={"error": str(error), "pause": pause})
                 await asyncio.sleep(pause)
@@ -201,7 +200,7 @@ class Loop:
                 self.tell(tick)
 
 
-def _why_not_saved(error: sqlite3.Error) -> Problem:
+def _why_not_saved(error: NotSaved) -> Problem:
     if "full" in str(error):
         return Problem("disk_full", "The schedd's disk is full: nothing can be saved.",
                        "Free some space there; it goes on by itself.")

@@ -57,23 +57,25 @@ async def find_cluster(context: Context, number: int) -> Cluster:
 
 async def get_queue(context: Context, request: Request, claims: Claims) -> HTTPResponse:
     pool = context.loop.pool
-    owner = request.args.get("owner")
+    owners = set(request.args.getlist("owner") or [])
     ids = {cluster for cluster, _ in parse_ids(request.args.getlist("id") or [])}
     batches = [
         cluster.batch()
         for cluster in pool.clusters.values()
-        if (not owner or cluster.owner == owner) and (not ids or cluster.id in ids)
+        if (not owners or cluster.owner in owners) and (not ids or cluster.id in ids)
     ]
-    return answer(Queue(batches, pool.totals(owner), sum(m.link is not None for m in pool.machines.values())))
+    return answer(Queue(batches, pool.totals(owners), sum(m.link is not None for m in pool.machines.values())))
 
 
 async def get_jobs(context: Context, request: Request, claims: Claims) -> HTTPResponse:
     now = context.loop.clock()
     selection = _selection(request)
     wants, missing = wanted(context.loop.pool.clusters, selection)
+    pool = context.loop.pool
+    missing = [text for text in missing if parse_ids([text])[0][0] >= pool.next_cluster]
     if missing and not wants:
         raise Problem("no_such_job", f"There is no job {', '.join(missing)} in the queue.",
-                      f"If it has left, pesc_history {missing[0]} shows it.")
+                      "There never was one of that number.")
     limit, attributes = _limit(request, MOST_LISTED), _attributes(request)
     found: Iterator[tuple[JobId, Job | None]] = itertools.chain.from_iterable(jobs_meant(want, now) for want in wants)
     clusters = context.loop.pool.clusters
@@ -96,7 +98,20 @@ async def get_history(context: Context, request: Request, claims: Claims) -> HTT
             break
         if constraint is None or is_true(constraint.evaluate(job_ad(cluster, job.proc, job), now=now)):
             ads.append(_project(job_json(cluster, job.proc, job), attributes))
-    return answer(ads)
+    left_off = 0
+    if limit and len(ads) >= limit and constraint is None:
+        left_off = max(0, await _count_history(context, selection) - len(ads))
+    return answer(ads, headers={"Pesc-Left-Off": str(left_off)})
+
+
+async def _count_history(context: Context, selection: Selection) -> int:
+    ids: list[tuple[int | None, int | None]] = [*parse_ids(selection.ids)] or [(None, None)]
+    owners: list[str | None] = [*selection.owners] or [None]
+    counts = [
+        await context.loop.store.count_history(cluster, owner) if proc is None else 1
+        for (cluster, proc), owner in itertools.product(ids, owners)
+    ]
+    return sum(counts)
 
 
 async def post_action(context: Context, request: Request, claims: Claims) -> HTTPResponse:

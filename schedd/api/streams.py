@@ -28,6 +28,10 @@ from schedd.core.selection import parse_ids
 SILENCE_SECONDS = 15.0
 """A comment is sent after so much silence, so that both ends notice a dead connection."""
 
+FIRST_CHUNK_SECONDS = 2.0
+NEXT_CHUNK_SECONDS = 0.03
+"""Whoever does not follow gets what is there: what its machine reads at once comes at once."""
+
 BETWEEN_COUNTS_SECONDS = 0.1
 PAGE = 1_000
 CHUNK_BYTES = 256 * 1024
@@ -176,10 +180,12 @@ class _Tail:
         if machine is None or machine.link is None:
             return
         watch, queue = self._context.links.watch(machine.link, job.run_id, self._stream, self._offset)
+        patience = SILENCE_SECONDS if follow else FIRST_CHUNK_SECONDS
         try:
             while True:
                 try:
-                    chunk = await asyncio.wait_for(queue.get(), SILENCE_SECONDS if follow else 1.0)
+                    chunk = await asyncio.wait_for(queue.get(), patience)
+                    patience = patience if follow else NEXT_CHUNK_SECONDS
                 except TimeoutError:
                     if not follow:
                         return

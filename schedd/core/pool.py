@@ -9,6 +9,7 @@ Here are the pool itself and the few steps that all of them take: moving a job, 
 ending it.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from itertools import islice
 
@@ -64,11 +65,11 @@ class Pool:
             self.accounts[owner] = Account(owner)
         return self.accounts[owner]
 
-    def totals(self, owner: str | None = None) -> Totals:
-        """Jobs in the queue by state."""
+    def totals(self, owners: Collection[str] = ()) -> Totals:
+        """Jobs of the clusters in the queue by state; of these owners, or of all."""
         sums = Totals()
         for cluster in self.clusters.values():
-            if owner is None or cluster.owner == owner:
+            if not owners or cluster.owner in owners:
                 for name in Totals.__struct_fields__:
                     setattr(sums, name, getattr(sums, name) + getattr(cluster.state.counts, name))
         return sums

@@ -4,6 +4,7 @@ One connection writes, in one transaction per group of events; another reads, an
 waits for the writer (WAL). What is acknowledged is on disk.
 """
 
+import sqlite3
 from collections.abc import AsyncIterator, Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -49,6 +50,10 @@ class HistoryRow(NamedTuple):
     ended_at: float
 
 
+class NotSaved(Exception):
+    """The disk is full or does not answer; trying again may help."""
+
+
 class Store:
     """Use `open`; every method but `close` may be called from one event loop at a time."""
 
@@ -58,25 +63,35 @@ class Store:
 
     @classmethod
     async def open(cls, path: Path) -> "Store":
-        """Open or make the database; refuse one that a newer schedd wrote."""
+        """Open or make the database; refuse one that is damaged or that a newer schedd wrote."""
         writer = await connect(path)
-        for pragma in PRAGMAS:
-            await writer.execute(pragma)
-        await writer.executescript(SCHEMA)
-        await writer.execute("insert or ignore into meta values ('schema', ?)", (str(VERSION),))
-        async with writer.execute("select value from meta where key = 'schema'") as cursor:
-            row = await cursor.fetchone()
-        if row is not None and int(row[0]) > VERSION:
+        try:
+            for pragma in PRAGMAS:
+                await writer.execute(pragma)
+            await writer.executescript(SCHEMA)
+            await writer.execute("insert or ignore into meta values ('schema', ?)", (str(VERSION),))
+            async with writer.execute("select value from meta where key = 'schema'") as cursor:
+                row = await cursor.fetchone()
+            if row is not None and int(row[0]) > VERSION:
+                raise Problem("other_version", f"A newer schedd wrote {path} (schema {row[0]}; ours is {VERSION}).",
+                              "Start the newer version, or another state directory.")
+            reader = await aiosqlite.connect(path, isolation_level=None, cached_statements=64)
+        except sqlite3.DatabaseError as error:
             await writer.close()
-            raise Problem("other_version", f"A newer schedd wrote {path} (schema {row[0]}; ours is {VERSION}).",
-                          "Start the newer version, or another state directory.")
-        reader = await aiosqlite.connect(path, isolation_level=None, cached_statements=64)
+            raise Problem("unavailable", f"{path} cannot be used: {error}.",
+                          "Put a good copy in its place, or start another state directory.") from None
+        except BaseException:
+            await writer.close()
+            raise
         await reader.execute("pragma query_only = on")
         return cls(writer, reader)
 
     async def commit(self, statements: list[Statement]) -> None:
-        """Save all of it or nothing."""
-        await self._writer.write(statements)
+        """Save all of it or nothing; NotSaved if the disk does not take it now."""
+        try:
+            await self._writer.write(statements)
+        except sqlite3.OperationalError as error:
+            raise NotSaved(str(error)) from error
 
     async def meta(self, key: str, default: str) -> str:
         """A value kept for ever; `default` is kept when there was none."""
@@ -130,6 +145,17 @@ class Store:
             (*values, most),
         )
         return [HistoryRow(number, unpack_job(body), last, owner, at) for number, body, last, owner, at in rows]
+
+    async def count_history(self, cluster: int | None, owner: str | None) -> int:
+        """How many jobs have left the queue."""
+        where, values = ["1"], list[Any]()
+        for text, value in (("cluster = ?", cluster), ("owner = ?", owner)):
+            if value is not None:
+                where.append(text)
+                values.append(value)
+        rows = await self._all(
+            f"select coalesce(sum(last - first + 1), 0) from history where {' and '.join(where)}", values)
+        return int(rows[0][0])
 
     async def history_of(self, cluster: int, procs: list[int]) -> list[HistoryRow]:
         """The rows of these jobs of a cluster (of those that ended by themselves)."""
