@@ -6,6 +6,7 @@ Answers that are refusals become `Problem`s; so does a pool that does not answer
 
 import http.client
 import os
+import re
 import socket
 import time
 from collections.abc import Iterator
@@ -197,7 +198,7 @@ def find_pool(pool_url: str | None = None, state: str | None = None) -> Client:
     token = os.environ.get("PESC_TOKEN") or _read_token(where.token)
     url = pool_url or os.environ.get("PESC_POOL")
     if url:
-        if urlsplit(url).scheme not in ("http", "https"):
+        if not _is_address(url):
             raise Problem("no_pool", f"{url!r} is not the address of a pool.",
                           "An address looks like http://machine:9618.")
         return Client(url, token)
@@ -216,6 +217,15 @@ def wait_until_answers(client: Client, seconds: float) -> bool:
             if problem.code != "pool_stopped" or time.monotonic() > end:
                 return False
             time.sleep(0.02)
+
+
+def _is_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        port_is_fine = parts.port is None or parts.port > 0
+    except ValueError:
+        return False
+    return parts.scheme in ("http", "https") and bool(parts.hostname) and port_is_fine and not re.search(r"\s", url)
 
 
 def _read_token(path: Path) -> str | None:

@@ -44,7 +44,9 @@ def check(token: str, secret: bytes, pool: str, now: float) -> Claims:
     cure = "Ask the pool's administrator for a token (pesc_token create)."
     try:
         prefix, body, signature = token.split(".")
-        genuine = prefix == PREFIX and hmac.compare_digest(_decode(signature), _signature(body, secret))
+        # Compared as text: the same bytes have several spellings in base64.
+        expected = _encode(_signature(body, secret))
+        genuine = prefix == PREFIX and hmac.compare_digest(signature.encode(), expected.encode())
         claims = msgspec.json.decode(_decode(body), type=Claims) if genuine else None
     except (ValueError, msgspec.MsgspecError, binascii.Error):
         claims = None

@@ -8,19 +8,8 @@ from typing import Any
 
 from contract.vocabulary import JobStatus
 from dsl.classad import Ad, literal
-from schedd.core.cluster import Cluster
+from schedd.core.cluster import DYNAMIC, Cluster
 from schedd.core.job import Job
-
-DYNAMIC = frozenset(
-    name.lower()
-    for name in (
-        "ClusterId ProcId PescRank JobStatus EnteredCurrentStatus JobPrio NumJobStarts NumJobCompletions NumRestarts "
-        "PescAttempt PescPhase PescStopping RemoteHost LastRemoteHost HoldReason HoldReasonCode HoldReasonSubCode "
-        "ReleaseReason RemoveReason JobStartDate JobCurrentStartDate RemoteWallClockTime RemoteUserCpu RemoteSysCpu "
-        "MemoryUsage DiskUsage ExitBySignal ExitCode ExitSignal CompletionDate EndDate PescWarnings GlobalJobId"
-    ).split()
-)
-"""Attributes, in lower case, that may differ between jobs whatever the submit file says."""
 
 
 def dynamic(cluster: Cluster, proc: int, job: Job | None) -> dict[str, Any]:
@@ -103,7 +92,8 @@ def job_ad(cluster: Cluster, proc: int, job: Job | None) -> Ad:
     """The whole ad of a job, for expressions."""
     ad = Ad(parent=template_ad(cluster))
     for name, text in cluster.varying(proc).items():
-        ad[name] = text
+        if name.lower() not in DYNAMIC:
+            ad[name] = text
     for name, value in dynamic(cluster, proc, job).items():
         ad[name] = literal(value)
     return ad
@@ -125,7 +115,7 @@ def job_texts(cluster: Cluster, proc: int, job: Job) -> dict[str, str]:
     """The ad as it travels with a grant: what its machine's START and its program may read."""
     template = template_ad(cluster)
     return {
-        **cluster.record.submission.template,
+        **cluster.texts,
         "Owner": template.text("Owner"),
         "QDate": template.text("QDate"),
         **cluster.varying(proc),

@@ -29,6 +29,17 @@ COUNTER = {
     JobStatus.SUSPENDED: "suspended",
 }
 
+DYNAMIC = frozenset(
+    name.lower()
+    for name in (
+        "ClusterId ProcId PescRank JobStatus EnteredCurrentStatus JobPrio NumJobStarts NumJobCompletions NumRestarts "
+        "PescAttempt PescPhase PescStopping RemoteHost LastRemoteHost HoldReason HoldReasonCode HoldReasonSubCode "
+        "ReleaseReason RemoveReason JobStartDate JobCurrentStartDate RemoteWallClockTime RemoteUserCpu RemoteSysCpu "
+        "MemoryUsage DiskUsage ExitBySignal ExitCode ExitSignal CompletionDate EndDate PescWarnings GlobalJobId"
+    ).split()
+)
+"""Attributes, in lower case, that may differ between jobs whatever the submit file says."""
+
 EXIT_COMMANDS = ("on_exit", "onexit", "max_retries", "retry_until", "success_exit_code")
 
 
@@ -64,7 +75,8 @@ class Cluster:
     """The record, the state, and what is worked out from them once."""
 
     __slots__ = (
-        "_expander", "_varies", "_wants", "ad", "ahead", "jobs", "json", "judges_exits", "program", "record", "state"
+        "_expander", "_varies", "_wants", "ad", "ahead", "jobs", "json", "judges_exits", "program", "record",
+        "state", "texts",
     )
 
     def __init__(self, record: ClusterRecord, state: ClusterState) -> None:
@@ -73,7 +85,8 @@ class Cluster:
         self.ahead = set(state.ahead)
         self.jobs: dict[int, Job] = {}
         submission = record.submission
-        self.ad = Ad.from_texts(submission.template)
+        self.texts = {name: text for name, text in submission.template.items() if name.lower() not in DYNAMIC}
+        self.ad = Ad.from_texts(self.texts)
         self.json: dict[str, Any] | None = None
         """The template as JSON, once somebody has looked at it."""
         self.program: Program | None = None

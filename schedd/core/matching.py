@@ -7,8 +7,8 @@ from contract.messages import Amounts, Grant
 from contract.vocabulary import HoldCode
 from dsl.classad import Ad, references
 from dsl.submit import SubmitErrors
-from schedd.core.ads import DYNAMIC, job_ad, job_texts
-from schedd.core.cluster import Cluster
+from schedd.core.ads import job_ad, job_texts
+from schedd.core.cluster import DYNAMIC, Cluster
 from schedd.core.job import Job, Move, Run
 from schedd.core.machine import Machine, fits
 from schedd.core.matchmaker import Demand, Match, Offer, Share, negotiate

@@ -12,8 +12,8 @@ from contract.problems import Problem
 from contract.requests import Selection
 from contract.vocabulary import JobId
 from dsl.classad import ClassAdSyntaxError, Expression, is_true, parse, references
-from schedd.core.ads import DYNAMIC, job_ad, template_ad
-from schedd.core.cluster import Cluster
+from schedd.core.ads import job_ad, template_ad
+from schedd.core.cluster import DYNAMIC, Cluster
 from schedd.core.job import Job
 
 MOST_LOOKED_AT = 200_000

@@ -45,9 +45,10 @@ def submit(pool: Pool, now: float, owner: str, host: str, delivers: bool, submis
 
 def _enter_as_one(pool: Pool, cluster: Cluster, now: float) -> None:
     state = cluster.state
-    priority = cluster.ad.evaluate("JobPrio", now=now)
+    submitted = Ad.from_texts(cluster.record.submission.template)
+    priority = submitted.evaluate("JobPrio", now=now)
     state.priority = priority if type(priority) is int else 0
-    if cluster.ad.evaluate("JobStatus", now=now) == JobStatus.HELD:
+    if submitted.evaluate("JobStatus", now=now) == JobStatus.HELD:
         state.rest_status = JobStatus.HELD
         state.rest_reason, state.rest_code = "submitted on hold at user's request", HoldCode.SUBMITTED_ON_HOLD
         cluster.recount(JobStatus.IDLE, JobStatus.HELD, cluster.count)
@@ -63,11 +64,10 @@ def _enter_one_by_one(pool: Pool, cluster: Cluster, now: float) -> None:
                       "Give them one priority, or submit them in parts.")
     for proc in range(cluster.count):
         job = cluster.materialize(proc)
-        own = Ad.from_texts(cluster.varying(proc))
-        priority = own.evaluate("JobPrio", now=now) if "JobPrio" in own else cluster.ad.evaluate("JobPrio", now=now)
+        own = Ad.from_texts({**cluster.record.submission.template, **cluster.varying(proc)})
+        priority = own.evaluate("JobPrio", now=now)
         job.priority = priority if type(priority) is int else 0
-        held = own.evaluate("JobStatus", now=now) if "JobStatus" in own else cluster.ad.evaluate("JobStatus", now=now)
-        if held == JobStatus.HELD:
+        if own.evaluate("JobStatus", now=now) == JobStatus.HELD:
             job.status, job.hold_reason = JobStatus.HELD, "submitted on hold at user's request"
             job.hold_code = HoldCode.SUBMITTED_ON_HOLD
             cluster.recount(JobStatus.IDLE, JobStatus.HELD)
