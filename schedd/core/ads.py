@@ -8,7 +8,7 @@ from typing import Any
 
 from contract.vocabulary import JobStatus
 from dsl.classad import Ad, literal
-from schedd.core.cluster import DYNAMIC, Cluster
+from schedd.core.cluster import OURS, Cluster
 from schedd.core.job import Job
 
 
@@ -91,19 +91,22 @@ def template_ad(cluster: Cluster) -> Ad:
 def job_ad(cluster: Cluster, proc: int, job: Job | None) -> Ad:
     """The whole ad of a job, for expressions."""
     ad = Ad(parent=template_ad(cluster))
-    for name, text in cluster.varying(proc).items():
-        if name.lower() not in DYNAMIC:
-            ad[name] = text
+    for name, text in _varying(cluster, proc).items():
+        ad[name] = text
     for name, value in dynamic(cluster, proc, job).items():
         ad[name] = literal(value)
     return ad
+
+
+def _varying(cluster: Cluster, proc: int) -> dict[str, str]:
+    return {name: text for name, text in cluster.varying(proc).items() if name.lower() not in OURS}
 
 
 def job_json(cluster: Cluster, proc: int, job: Job | None) -> dict[str, Any]:
     """The whole ad of a job as JSON; the template's part is made once."""
     if cluster.json is None:
         cluster.json = template_ad(cluster).to_json()
-    varying = cluster.varying(proc)
+    varying = _varying(cluster, proc)
     return {
         **cluster.json,
         **(Ad.from_texts(varying).to_json() if varying else {}),
@@ -118,7 +121,7 @@ def job_texts(cluster: Cluster, proc: int, job: Job) -> dict[str, str]:
         **cluster.texts,
         "Owner": template.text("Owner"),
         "QDate": template.text("QDate"),
-        **cluster.varying(proc),
+        **_varying(cluster, proc),
         "ClusterId": str(cluster.id),
         "ProcId": str(proc),
         "PescRank": str(proc),

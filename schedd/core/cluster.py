@@ -40,6 +40,9 @@ DYNAMIC = frozenset(
 )
 """Attributes, in lower case, that may differ between jobs whatever the submit file says."""
 
+OURS = DYNAMIC | {"owner", "user", "qdate", "totalsubmitprocs", "mytype"}
+"""Attributes, in lower case, that are the schedd's to say: what a submission says of them is not believed."""
+
 EXIT_COMMANDS = ("on_exit", "onexit", "max_retries", "retry_until", "success_exit_code")
 
 
@@ -85,7 +88,7 @@ class Cluster:
         self.ahead = set(state.ahead)
         self.jobs: dict[int, Job] = {}
         submission = record.submission
-        self.texts = {name: text for name, text in submission.template.items() if name.lower() not in DYNAMIC}
+        self.texts = {name: text for name, text in submission.template.items() if name.lower() not in OURS}
         self.ad = Ad.from_texts(self.texts)
         self.json: dict[str, Any] | None = None
         """The template as JSON, once somebody has looked at it."""

@@ -5,12 +5,12 @@ import re
 from contract.messages import Amounts
 from contract.problems import Problem
 from contract.requests import Submission, Submitted, Totals
-from contract.vocabulary import MAX_REPETITIONS, HoldCode, JobStatus
+from contract.vocabulary import MAX_BLOB_BYTES, MAX_REPETITIONS, HoldCode, JobStatus
 from dsl.classad import Ad, ClassAdSyntaxError
 from dsl.submit import SubmitErrors
 from schedd.core.ads import job_ad
 from schedd.core.cluster import Cluster, ClusterRecord, ClusterState
-from schedd.core.matching import file_job, file_rest, request_of
+from schedd.core.matching import file_job, file_rest, hold, request_of
 from schedd.core.pool import Pool, say
 from schedd.core.program import program_of
 
@@ -36,7 +36,7 @@ def submit(pool: Pool, now: float, owner: str, host: str, delivers: bool, submis
     pool.outcome.clusters.add(cluster.id)
     first_event = pool.next_event - 1
     say(pool, cluster, -1, "submitted", now, host=host, jobs=submission.count)
-    if {"priority", "hold"} & submission.varying.keys():
+    if _is_told_apart(submission):
         _enter_one_by_one(pool, cluster, now)
     else:
         _enter_as_one(pool, cluster, now)
@@ -57,14 +57,14 @@ def _enter_as_one(pool: Pool, cluster: Cluster, now: float) -> None:
 
 
 def _enter_one_by_one(pool: Pool, cluster: Cluster, now: float) -> None:
-    if cluster.count > MOST_EAGER:
-        pool.clusters.pop(cluster.id)
-        raise Problem("bad_submission", f"priority or hold differ from job to job, and there are {cluster.count} jobs; "
-                      f"at most {MOST_EAGER} can be told apart this way.",
-                      "Give them one priority, or submit them in parts.")
     for proc in range(cluster.count):
         job = cluster.materialize(proc)
-        own = Ad.from_texts({**cluster.record.submission.template, **cluster.varying(proc)})
+        pool.outcome.touch(job)
+        try:
+            own = Ad.from_texts({**cluster.record.submission.template, **cluster.varying(proc)})
+        except SubmitErrors as errors:
+            hold(pool, cluster, job, str(errors), HoldCode.BROKEN_DESCRIPTION, now)
+            continue
         priority = own.evaluate("JobPrio", now=now)
         job.priority = priority if type(priority) is int else 0
         if own.evaluate("JobStatus", now=now) == JobStatus.HELD:
@@ -72,8 +72,11 @@ def _enter_one_by_one(pool: Pool, cluster: Cluster, now: float) -> None:
             job.hold_code = HoldCode.SUBMITTED_ON_HOLD
             cluster.recount(JobStatus.IDLE, JobStatus.HELD)
             say(pool, cluster, proc, "held", now, reason=job.hold_reason, code=job.hold_code)
-        pool.outcome.touch(job)
         file_job(pool, cluster, job, now)
+
+
+def _is_told_apart(submission: Submission) -> bool:
+    return not {"priority", "hold"}.isdisjoint(submission.varying)
 
 
 def check_shape(submission: Submission) -> None:
@@ -86,11 +89,18 @@ def check_shape(submission: Submission) -> None:
         raise Problem("bad_submission", f"{len(s.items)} items of {s.steps} steps do not make {s.count} jobs.", CURE)
     if any(len(row) > len(s.item_names) for row in s.items):
         raise Problem("bad_submission", "An item has more columns than there are names for them.", CURE)
+    if _is_told_apart(s) and s.count > MOST_EAGER:
+        raise Problem("bad_submission", f"priority or hold differ from job to job, and there are {s.count} jobs; "
+                      f"at most {MOST_EAGER} can be told apart this way.",
+                      "Give them one priority, or submit them in parts.")
     if len(s.template) + len(s.varying) > MOST_ATTRIBUTES:
         raise Problem("bad_submission", f"A job may have at most {MOST_ATTRIBUTES} attributes.", CURE)
     for path, content in s.files.items():
-        if not SHA256.fullmatch(content.sha256) or content.size < 0:
+        if not SHA256.fullmatch(content.sha256):
             raise Problem("bad_submission", f"The content of {path[:200]!r} is not named by a SHA-256.", CURE)
+        if not 0 <= content.size <= MAX_BLOB_BYTES:
+            raise Problem("bad_submission", f"The content of {path[:200]!r} cannot have {content.size} bytes.",
+                          f"At most {MAX_BLOB_BYTES} can be.")
 
 
 def check_meaning(cluster: Cluster, now: float) -> None:
