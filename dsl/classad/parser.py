@@ -99,7 +99,7 @@ class _Builder:
     """What Lark calls when it has read a syntax class: one method for each alias in the grammar."""
 
     def integer(self, found: list[Token]) -> Tree:
-        number = int(found[0])
+        number = int(found[0][:_MAX_DIGITS])
         if not -(1 << 63) <= number < 1 << 63:
             raise _Refused(found[0].start_pos, "the integer does not fit into 64 bits", "Write it as a real: 1.0e20.")
         return Literal(number)
@@ -174,6 +174,8 @@ class _Builder:
         return Conditional(found[0], found[1], found[2])
 
 
+_MAX_DIGITS = 21
+"""Of an integer; reading far more takes quadratic time, and one with so many is refused in any case."""
 _SPELLINGS = {"=?=": "is", "=!=": "isnt"}
 _TIMES: dict[str, Callable[[str], AbsTime | RelTime | None]] = {"abstime": read_abs_time, "reltime": read_rel_time}
 _TIME_ADVICE = 'Write absTime("2024-01-31T12:00:00+01:00") or relTime("1+02:03:04").'
@@ -194,7 +196,7 @@ def _syntax_error(text: str, refused: UnexpectedInput) -> ClassAdSyntaxError:
     """Say what stands where, what could have stood there, and what the writer may have meant."""
     expected = getattr(refused, "allowed", None) or getattr(refused, "expected", None) or ()
     reason = "A value or a name is expected here." if "NAME" in expected else "An operator or the end is expected here."
-    offset = refused.pos_in_stream
+    offset = refused.pos_in_stream or 0
     if getattr(getattr(refused, "token", None), "type", None) == "$END":
         return ClassAdSyntaxError(text, len(text.rstrip()), "the expression ends too early", reason)
     for pattern, advice in _ADVICE:

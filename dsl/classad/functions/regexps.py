@@ -6,7 +6,7 @@ import re
 
 from dsl.classad.functions.convert import bounded
 from dsl.classad.functions.table import Function
-from dsl.classad.regexp import matches, search
+from dsl.classad.regexp import Match, matches, search
 from dsl.classad.scope import Inner, Run, is_list
 from dsl.classad.values import ERROR, UNDEFINED, Nothing
 
@@ -26,8 +26,7 @@ def regexp(run: Run, pattern: Inner, text: Inner, options: Inner = "") -> Inner:
     wrong = _strings(pattern, text, options)
     if wrong is not None:
         return wrong
-    found = search(run, pattern, text, options)  # type: ignore[arg-type]
-    return found if isinstance(found, Nothing) else found is not False
+    return search(run, pattern, text, options)  # type: ignore[arg-type]
 
 
 def regexp_member(run: Run, pattern: Inner, elements: Inner, options: Inner = "") -> Inner:
@@ -86,7 +85,7 @@ def _substitute(run: Run, pattern: str, text: str, replacement: str, options: st
     return bounded(run, "".join(parts))
 
 
-def _filled(replacement: str, match: re.Match[str]) -> str | None:
+def _filled(replacement: str, match: Match) -> str | None:
     """Put groups in the place of \\0 to \\9; None if one does not exist."""
     try:
         return _GROUP.sub(lambda place: match[int(place[1])] or "", replacement)
