@@ -3,7 +3,6 @@
 import glob
 import os
 import stat
-import zipfile
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -31,17 +30,19 @@ class LocalFiles:
         return sorted(glob.glob(pattern, root_dir=self._folder))
 
     def members(self, path: str) -> list[str] | None:
-        """The relative paths of the files in a folder or zip, sorted."""
+        """The relative paths of the files in a folder or zip, sorted; None if it is neither."""
         path = self._absolute(path)
         if os.path.isdir(path):
             return _files_below(path)
         if not is_zip(path):
             return None
+        import zipfile
+
         try:
             with zipfile.ZipFile(path) as archive:
-                return sorted(info.filename for info in archive.infolist() if not info.is_dir())
-        except (OSError, zipfile.BadZipFile, NotImplementedError, ValueError):
-            return []
+                return sorted(os.path.normpath(info.filename) for info in archive.infolist() if not info.is_dir())
+        except (zipfile.BadZipFile, NotImplementedError, ValueError) as error:
+            raise OSError(str(error)) from None
 
     def _absolute(self, path: str) -> str:
         return os.path.join(self._folder, path)

@@ -8,23 +8,34 @@ out of it is refused, and so is what is no regular file.
 import hashlib
 import os
 import stat
-import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import msgspec
 
 from cli.localfiles import is_zip
 from contract.messages import Content, TreeEntry
 from contract.vocabulary import INLINE_BYTES, MAX_BLOB_BYTES, MAX_NAME_CHARACTERS
+from dsl.submit.expander import Role
+from dsl.submit.requirements import LANGUAGES
+
+if TYPE_CHECKING:
+    import zipfile
 
 PIECE_BYTES = 1 << 20
+KNOWN_ENDINGS = frozenset(LANGUAGES)
 MAX_TREE_FILES = 200_000
 MAX_TREE_BYTES = MAX_BLOB_BYTES
 MAX_DEPTH = 100
 KEPT_BYTES = 32 * 1024**2
 """So much of small files is kept in memory from the digest to the upload."""
+
+
+class Reads(Protocol):
+    """An open file, or a member of an open zip."""
+
+    def read(self, size: int, /) -> bytes: ...
 
 
 class Unfit(Exception):
@@ -66,6 +77,8 @@ class Source:
         with open(self.path, "rb") as file:
             self._check(os.fstat(file.fileno()))
             if self.member:
+                import zipfile
+
                 with zipfile.ZipFile(file) as archive, archive.open(self.member) as inside:
                     inside.seek(offset)
                     yield from _read(inside)
@@ -101,30 +114,45 @@ def changed(path: str) -> Unfit:
                  "Submit again once nothing writes to it.")
 
 
-def pack(travelling: Mapping[str, bool], programs: frozenset[str] = frozenset()) -> tuple[Packed, list[Unfit]]:
-    """Digest everything that travels (True: given to process); say all that cannot.
-
-    `programs` are paths that will be executed, whatever their mode says.
-    """
+def pack(travelling: Mapping[str, Role]) -> tuple[Packed, list[Unfit]]:
+    """Digest everything that travels; say all that cannot."""
     packed, unfit = Packed(), []
-    for path, is_process in travelling.items():
+    for path, role in travelling.items():
         try:
-            packed.files[path] = _content(packed, path, is_process, path in programs)
+            packed.files[path] = _content(packed, path, role)
         except Unfit as error:
             unfit.append(error)
+        except FileNotFoundError as error:
+            unfit.append(Unfit(path, f"there is no file {error.filename or path}"))
         except OSError as error:
-            unfit.append(Unfit(path, f"{error.filename or path}: {_in_words(error)}"))
+            unfit.append(Unfit(path, f"cannot read {error.filename or path}: {error.strerror or error}"))
     return packed, unfit
 
 
-def _content(packed: Packed, path: str, is_process: bool, is_program: bool) -> Content:
+def _content(packed: Packed, path: str, role: Role) -> Content:
     status = os.stat(path)
     if stat.S_ISDIR(status.st_mode):
-        return _tree(packed, path, _folder_entries(packed, path))
-    if is_process and is_zip(path):
-        return _tree(packed, path, _zip_entries(packed, path))
+        return _tree(packed, _folder_entries(packed, path))
+    if role == "process" and is_zip(path):
+        return _tree(packed, _zip_entries(packed, path))
     content = _file(packed, path, path)
-    return Content(content.sha256, content.size, executable=is_program or bool(status.st_mode & 0o111))
+    executable = bool(status.st_mode & 0o111)
+    if role != "file":
+        _check_program(path, role, executable)
+    # As in HTCondor, an executable need not be marked as one.
+    return Content(content.sha256, content.size, executable=executable or role == "executable")
+
+
+def _check_program(path: str, role: Role, executable: bool) -> None:
+    """What can be seen beforehand of a program that could not be started."""
+    with open(path, "rb") as file:
+        first_line = file.readline(300)
+    if first_line.startswith(b"#!") and first_line.endswith(b"\r\n"):
+        raise Unfit(path, f"the lines of {path} end as on Windows; its first line would name no program",
+                    f"Convert it: sed -i 's/\\r$//' {path}")
+    if role == "process" and not executable and os.path.splitext(path)[1].lower() not in KNOWN_ENDINGS:
+        raise Unfit(path, f"{path} is not executable", f"Make it so: chmod +x {path}; "
+                    "or give it the ending of its language (.py, .R, .jl, .sh, .jar).")
 
 
 def _file(packed: Packed, path: str, of: str) -> Content:
@@ -150,7 +178,7 @@ def _file(packed: Packed, path: str, of: str) -> Content:
     return Content(sha256, size)
 
 
-def _tree(packed: Packed, path: str, entries: list[TreeEntry]) -> Content:
+def _tree(packed: Packed, entries: list[TreeEntry]) -> Content:
     encoded = msgspec.json.encode(sorted(entries, key=lambda entry: entry.path))
     sha256 = hashlib.sha256(encoded).hexdigest()
     packed.add(sha256, Source(len(encoded), encoded))
@@ -161,7 +189,7 @@ def _folder_entries(packed: Packed, root: str) -> list[TreeEntry]:
     """Every file below `root`. Links are followed as long as they stay inside."""
     real_root = os.path.realpath(root)
     entries: list[TreeEntry] = []
-    waiting = [(root, "", (real_root,))]
+    waiting: list[tuple[str, str, tuple[str, ...]]] = [(root, "", (real_root,))]
     total = 0
     while waiting:
         folder, prefix, ancestors = waiting.pop()
@@ -188,6 +216,9 @@ def _folder_entries(packed: Packed, root: str) -> list[TreeEntry]:
 
 def _zip_entries(packed: Packed, path: str) -> list[TreeEntry]:
     """Every file of a zip, after looking at where its names lead."""
+    import zipfile
+    import zlib
+
     entries: list[TreeEntry] = []
     total = 0
     stamp = Stamp.of(os.stat(path))
@@ -203,19 +234,12 @@ def _zip_entries(packed: Packed, path: str) -> list[TreeEntry]:
                 mode = info.external_attr >> 16
                 entries.append(TreeEntry(os.path.normpath(info.filename), content.sha256, content.size,
                                          bool(mode & 0o111)))
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, ValueError, zlib_error()) as error:
+    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, ValueError, zlib.error) as error:
         raise Unfit(path, f"{path} cannot be unpacked: {error}", "Make the zip again, without a password.") from None
     return entries
 
 
-def zlib_error() -> type[Exception]:
-    import zlib
-
-    return zlib.error
-
-
-def _zip_member(packed: Packed, path: str, info: zipfile.ZipInfo, inside: "zipfile.ZipExtFile | object",
-                stamp: Stamp) -> Content:
+def _zip_member(packed: Packed, path: str, info: "zipfile.ZipInfo", inside: Reads, stamp: Stamp) -> Content:
     digest = hashlib.sha256()
     kept: list[bytes] = []
     size = 0
@@ -231,7 +255,7 @@ def _zip_member(packed: Packed, path: str, info: zipfile.ZipInfo, inside: "zipfi
     return Content(digest.hexdigest(), size)
 
 
-def _check_zip_names(path: str, infos: list[zipfile.ZipInfo]) -> None:
+def _check_zip_names(path: str, infos: "list[zipfile.ZipInfo]") -> None:
     seen: set[str] = set()
     folders: set[str] = set()
     for info in infos:
@@ -271,10 +295,6 @@ def _check_amount(of: str, files: int, size: int) -> None:
         raise Unfit(of, f"{of} comes to more than {MAX_TREE_BYTES >> 30} GiB", "Send less.")
 
 
-def _read(file: object) -> Iterator[bytes]:
-    while piece := file.read(PIECE_BYTES):  # type: ignore[attr-defined]
+def _read(file: Reads) -> Iterator[bytes]:
+    while piece := file.read(PIECE_BYTES):
         yield piece
-
-
-def _in_words(error: OSError) -> str:
-    return error.strerror or str(error)

@@ -28,6 +28,7 @@ pesc_submit sweep.pesc --dry-run       only show what would be queued
 """
 MAX_FILE_BYTES = 64 * 1024**2
 TOLD_MISTAKES = 50
+KEPT_SOURCE_CHARACTERS = 1 << 20
 
 
 def main() -> int:
@@ -157,12 +158,8 @@ def _submit(chosen: argparse.Namespace, text: str, description: Description) -> 
 def _packed(description: Description) -> "Packed":
     """Digest what travels; every file that cannot is a mistake where the submit file names it."""
     from cli.pack import pack
-    from dsl.submit import plain_text
 
-    travelling = description.travelling()
-    program = plain_text(description.template.get("Cmd", ""))
-    executed = frozenset({program} if program and "PescProcess" not in description.template else ())
-    packed, unfit = pack(travelling, executed)
+    packed, unfit = pack(description.travelling())
     if unfit:
         from cli.dryrun import mistake_for
 
@@ -182,7 +179,7 @@ def _post(client: Client, packed: "Packed", text: str, description: Description)
     submission = Submission(
         count=description.count, template=description.template, varying=description.varying,
         macros=description.macros, item_names=description.item_names, items=description.items,
-        steps=description.steps, files=packed.files, source=text.encode("utf-8", "replace").decode())
+        steps=description.steps, files=packed.files, source=text[:KEPT_SOURCE_CHARACTERS])
     body = msgspec.json.encode(submission)
     if len(body) > MAX_SUBMISSION_BYTES:
         raise Problem("too_large", f"This submission is {len(body) >> 20} MiB large; a pool takes "

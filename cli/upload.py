@@ -7,6 +7,7 @@ import msgspec
 
 from cli.pack import Packed, Source, changed
 from contract.client import Client
+from contract.problems import Problem
 from contract.vocabulary import INLINE_BYTES
 
 ASKED_AT_ONCE = 10_000
@@ -53,6 +54,11 @@ def _send_large(client: Client, sha256: str, source: Source) -> int:
     if not 0 <= offset < source.size:
         offset = 0
     headers = {"Content-Length": str(source.size - offset), "Content-Type": "application/octet-stream"}
-    client.exchange("PUT", f"/v1/blobs/{sha256}", source.pieces(offset),
-                    query={"offset": str(offset), "size": source.size}, headers=headers)
+    try:
+        client.exchange("PUT", f"/v1/blobs/{sha256}", source.pieces(offset),
+                        query={"offset": str(offset), "size": str(source.size)}, headers=headers)
+    except Problem as problem:
+        if problem.code == "bad_blob":
+            raise changed(source.path) from None
+        raise
     return source.size - offset

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import NamedTuple, Protocol
 
-from dsl.submit.expander import Expander, paths_of
+from dsl.submit.expander import Expander, Role, paths_of
 from dsl.submit.mistakes import Mistake
 
 PATH_COMMANDS = ("process", "executable", "input", "transfer_input_files", "shared_files", "initialdir")
@@ -72,12 +72,13 @@ class Description:
         """All attributes of one job."""
         return {**self.template, **self.expander().attributes(cluster, proc)}
 
-    def travelling(self, cluster: int = 1) -> dict[str, bool]:
-        """The absolute paths that must travel with any of the jobs; True for what `process` names."""
-        found: dict[str, bool] = {}
+    def travelling(self, cluster: int = 1) -> dict[str, Role]:
+        """The absolute paths that must travel with any of the jobs, and what each is for."""
+        found: dict[str, Role] = {}
         for attributes in self._path_attributes(cluster):
-            for path, is_process in paths_of(attributes):
-                found[path] = found.get(path, False) or is_process
+            for path, role in paths_of(attributes):
+                if found.setdefault(path, role) == "file":
+                    found[path] = role
         return found
 
     def paths(self, proc: int | None = None, cluster: int = 1) -> list[str]:

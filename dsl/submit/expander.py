@@ -7,6 +7,7 @@ cluster says, the only exception is `SubmitErrors`, and time and memory are boun
 import posixpath
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Literal
 
 from dsl.submit.attributes import MAKERS, file_list
 from dsl.submit.expressions import BadExpression, check, value_of
@@ -102,17 +103,22 @@ def own_value(name: str, text: str) -> str:
 
 
 
-def paths_of(attributes: Mapping[str, str]) -> Iterator[tuple[str, bool]]:
-    """The absolute paths that travel with a job, from its attributes; True for what `process` names."""
+Role = Literal["process", "executable", "file"]
+"""What a path that travels is for."""
+
+
+def paths_of(attributes: Mapping[str, str]) -> Iterator[tuple[str, Role]]:
+    """The absolute paths that travel with a job, from its attributes, and what each is for."""
     folder = plain_text(attributes.get("Iwd", '"/"'))
-    for name in ("Cmd", "In"):
-        path = plain_text(attributes.get(name, ""))
-        if path and path != "/dev/null":
-            yield posixpath.normpath(posixpath.join(folder, path)), name == "Cmd" and "PescProcess" in attributes
+    program, standard_input = plain_text(attributes.get("Cmd", "")), plain_text(attributes.get("In", ""))
+    if program:
+        yield program, "process" if "PescProcess" in attributes else "executable"
+    if standard_input and standard_input != "/dev/null":
+        yield posixpath.normpath(posixpath.join(folder, standard_input)), "file"
     for path in file_list(plain_text(attributes.get("TransferInput", ""))):
-        yield posixpath.normpath(posixpath.join(folder, path)), False
+        yield posixpath.normpath(posixpath.join(folder, path)), "file"
     for literal in _STRING.findall(attributes.get("PescSharedFiles", "")):
-        yield plain_text(literal), False
+        yield plain_text(literal), "file"
 
 
 def plain_text(literal: str) -> str:

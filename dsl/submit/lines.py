@@ -108,3 +108,8 @@ class Reader:
                 "Is this the right file? Save it as UTF-8."))
             return None
         return Line(text, tuple(pieces)) if text else None
+
+
+def is_text(value: str) -> bool:
+    """Whether `value` can be written as UTF-8, and has no NUL."""
+    return not _NOT_TEXT.search(value)

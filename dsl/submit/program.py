@@ -37,6 +37,10 @@ def check_program(raw: Mapping[str, str], programs: Mapping[str, Program], given
     if "parameters" in raw and "executable" in raw and "process" not in raw:
         said.append(("parameters", "parameters are for process", "An executable would not see them.",
                      "Use arguments, or write process instead of executable."))
+    if "arguments" in raw and "process" in raw and "executable" not in raw:
+        said.append(("arguments", "arguments are for executable",
+                     "A process is called with --rank, --output_dir and so on; your own part of it is --parameters.",
+                     "Write parameters instead of arguments."))
     try:
         executable, process = given.text("executable"), given.text("process")
         folder = given.text("initialdir")
@@ -50,7 +54,11 @@ def check_program(raw: Mapping[str, str], programs: Mapping[str, Program], given
         missing = _there("process", process, absolute(given, process), files, site)
         said += missing
         if not missing:
-            main, more = _main(process, given.text("main"), files.members(absolute(given, process)))
+            try:
+                main, more = _main(process, given.text("main"), files.members(absolute(given, process)))
+            except OSError as error:
+                more = [("process", f"{shown(process)} cannot be opened: {error.strerror or error}", "",
+                         "Is it a folder you may read, or a whole zip?")]
             said += more
     return Found(said, main)
 

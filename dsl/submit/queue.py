@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from dsl.submit.description import Files
 from dsl.submit.items import BadItems, inline, listed, row, sliced
-from dsl.submit.lines import Reader
+from dsl.submit.lines import Reader, is_text
 from dsl.submit.mistakes import Mistake, shown
 from dsl.submit.parse import BadLine, QueueArguments, parse_queue_arguments
 
@@ -131,6 +131,8 @@ def _matching(arguments: QueueArguments, files: Files) -> list[str]:
     found: list[str] = []
     for pattern in listed(inline(arguments) or ""):
         for path in files.glob(pattern):
+            if not is_text(path):
+                raise BadItems(pattern, f"{shown(path)} has a name that is not UTF-8", "", "Rename it.")
             is_dir = files.is_dir(path)
             if kind == "any" or (kind == "dirs") == is_dir:
                 found.append(path.rstrip("/") + "/" if is_dir else path)

@@ -11,6 +11,7 @@ from dsl.submit.attributes import ALWAYS, MAKERS, Maker, count, without_quotes
 from dsl.submit.description import PATH_COMMANDS, Description, Files, Site
 from dsl.submit.expander import Expander, own_value
 from dsl.submit.given import IWD, Given, Wrong
+from dsl.submit.lines import is_text
 from dsl.submit.macros import ENVIRONMENT, BadMacro, Program
 from dsl.submit.mistakes import Mistake, SubmitErrors, nearest, shown
 from dsl.submit.program import check_program
@@ -38,7 +39,8 @@ def predefined(name: str, site: Site, environ: Mapping[str, str]) -> dict[str, s
     return {
         "arch": site.arch, "opsys": site.opsys, "submit_file": name, IWD: site.iwd,
         "submit_time": str(int(now.timestamp())), "year": f"{now.year}", "month": f"{now.month}", "day": f"{now.day}",
-        **{ENVIRONMENT + variable: value for variable, value in environ.items()},
+        # What is not text cannot be put into a text.
+        **{ENVIRONMENT + variable: value for variable, value in environ.items() if is_text(value)},
     }
 
 
@@ -150,7 +152,8 @@ class _Reading:
             self._complain(command.name, bad.what, bad.why, bad.cure)
             return
         if value is None or (value.strip() and without_quotes(value.strip()).lower() not in command.accepts):
-            self._complain(command.name, f"{command.name} = {shown(text)} is not carried out yet by this version",
+            self._complain(command.name,
+                           f"{command.name} = {shown(text.strip())} is not carried out yet by this version",
                            command.help, f"Write: {command.name} = {command.accepts[0]}")
 
     def _is_only_a_macro(self, word: str, command: Command) -> bool:
@@ -169,10 +172,16 @@ class _Reading:
     def _check_program(self) -> None:
         found = check_program(self.raw, self.programs, self._given(), self.files, self.site)
         for command, what, why, cure in found.mistakes:
-            self._complain(command, what, why, cure)
+            if command or not (self.lines.lost_lines or self._is_misspelt("process", "executable")):
+                self._complain(command, what, why, cure)
         if found.main is not None:
             self.raw["main"] = self.lines.macros["main"] = found.main
             self.programs["main"] = self.scope.program(found.main)
+
+    def _is_misspelt(self, *commands: str) -> bool:
+        """Whether a word that nothing knows was probably meant to be one of these."""
+        return any(nearest(word, commands) for word in self.lines.written
+                   if find(word) is None and word not in self.lines.referenced)
 
     def _given(self) -> Given:
         constant = {name: program for name, program in self.programs.items() if program.constant}

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from dsl.submit import conditions
 from dsl.submit.description import Files
-from dsl.submit.lines import Line, Reader
+from dsl.submit.lines import MAX_LINE_CHARACTERS, Line, Reader, is_text
 from dsl.submit.macros import ENVIRONMENT, JOB_NAMES, BadMacro, Scope, resolve_self
 from dsl.submit.mistakes import Mistake, shown
 from dsl.submit.parse import Assignment, Attribute, BadLine, Block, Condition, Message, Queue, Statement, parse_line
@@ -46,6 +46,8 @@ class Statements:
         self.item_names: list[str] = []
         self.items: list[list[str]] = []
         self.steps = 1
+        self.lost_lines = False
+        """Whether some line was not understood: what is missing may have stood there."""
         self.scope = Scope(self.macros)
         self._reader = Reader(name, text)
         self._conditions = conditions.Conditions()
@@ -62,6 +64,7 @@ class Statements:
             said = self._reader.mistake(number, 1, '"if" without "endif"', "Everything below depends on it.",
                                         "Add endif where the condition ends.", 2)
             (self.mistakes if self.name.lower().endswith(".pesc") else self.warnings).append(said)
+        self.lost_lines = self.lost_lines or bool(self._reader.mistakes)
         self.mistakes += self._reader.mistakes
 
     def job_scope(self) -> Scope:
@@ -101,6 +104,7 @@ class Statements:
         try:
             self._carry_out(reader, line, parse_line(line.text))
         except BadLine as bad:
+            self.lost_lines = True
             number, column = line.place(bad.offset)
             self.mistakes.append(reader.mistake(number, column, bad.what, bad.why, bad.cure, bad.length))
         except BadMacro as bad:
@@ -211,6 +215,9 @@ class Statements:
                 plain = isinstance(statement, Assignment) and "$" not in name
             except BadLine:
                 plain = False
+            if not is_text(value) or len(value) > MAX_LINE_CHARACTERS:
+                self.mistakes.append(reader.mistake(1, len(name) + 2, f"the value of {name} is not text, or too long"))
+                continue
             if not plain:
                 self.mistakes.append(reader.mistake(1, 1, f"{shown(name)!r} is not a name", "", "Write: name=value"))
                 continue

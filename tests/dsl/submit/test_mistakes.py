@@ -21,7 +21,7 @@ job.pesc:2:15: 'ten' is not a number of repetitions
 
 def test_all_mistakes_come_at_once(mistakes):
     text = "proces = a.py\nrepetitions = -1\nrequest_memory = 2 gigs\nfoo bar = 1\nqueue -3\n"
-    assert [mistake.line for mistake in mistakes(text)] == [0, 1, 2, 3, 4, 5]
+    assert [mistake.line for mistake in mistakes(text)] == [1, 2, 3, 4, 5]
 
 
 @pytest.mark.parametrize(("line", "column", "what"), [
@@ -42,8 +42,8 @@ def test_all_mistakes_come_at_once(mistakes):
     ("queue x from (\na", 14, "the table that begins on line 2 is not closed"),
     ("queue x from nope.txt", 14, "cannot read nope.txt: No such file or directory"),
     ("queue x from ls |", 14, "items from a program or from standard input are not carried out yet by this version"),
-    ("arguments = \"a", 13, "this double quote is never closed"),
-    ("arguments = a \"b\" c", 15, "a double quote cannot stand bare in the old syntax"),
+    ("parameters = \"a", 14, "this double quote is never closed"),
+    ("parameters = \"a\" b", 16, "something follows the closing double quote"),
     ("parameters = 'a", 14, "this single quote is never closed"),
     ("environment = \"A\"", 15, "the environment variable 'A' has no \"=\""),
     ("if 1 == 1\nendif", 4, "'1 == 1' is not a condition"),
@@ -62,6 +62,7 @@ def test_all_mistakes_come_at_once(mistakes):
     ("transfer_input_files = http://example.org/x", 24,
      "http://example.org/x is an address; fetching from addresses is not carried out yet by this version"),
     ("transfer_output_files = ../x", 25, "../x is outside the folder in which the job runs"),
+    ("arguments = x", 13, "arguments are for executable"),
     ("main = x.py", 8, "main is for a folder or a zip"),
     ("initialdir = nowhere", 14, "there is no folder nowhere"),
 ])
@@ -80,6 +81,15 @@ def test_a_bad_expression_on_a_continued_line_is_shown_on_that_line(mistakes):
     found = only(mistakes("process = a.py\nrequirements = Cpus >= 4 && \\\n    Memory >\n"))
     assert found.line == 3
     assert found.source == "    Memory >"
+
+
+@pytest.mark.parametrize(("line", "column", "what"), [
+    ("arguments = \"a", 13, "this double quote is never closed"),
+    ("arguments = a \"b\" c", 15, "a double quote cannot stand bare in the old syntax"),
+])
+def test_wrong_quotes_are_pointed_at(mistakes, line, column, what):
+    found = only(mistakes(f"executable = run.sh\n{line}\n"))
+    assert (found.line, found.column, found.what) == (2, column, what)
 
 
 def test_an_unknown_word_names_the_nearest_known_one(mistakes):

@@ -116,7 +116,7 @@ def test_paths_are_absolute_and_of_all_jobs(described):
                       "transfer_input_files = x, sub/\nshared_files = s.bin\n", files={"d/s.bin": ""})
     assert found.paths() == ["/here/a.py", "/here/d/in.0", "/here/d/x", "/here/d/sub", "/here/d/s.bin",
                              "/here/d/in.1"]
-    assert found.travelling()["/here/a.py"] is True
+    assert found.travelling()["/here/a.py"] == "process"
 
 
 def test_a_slice_keeps_the_numbers_of_its_items(described):

@@ -9,11 +9,13 @@ from hypothesis import strategies as st
 from dsl.submit import Expander, Site, SubmitErrors, read
 from dsl.submit.scan import TooDeep, scan
 
-WORDS = ["process", "executable", "=", " ", "\n", "$(", "$", ")", "(", "x", "queue", " in ", " from ", " matching ",
-         "if ", "elif ", "else", "endif", "defined ", "@=", "@", "+A", "MY.", "\\\n", "#", '"', "'", "''", "1", "-", "$(x)",
-         "$(Process)", "$INT(", "$F", "$ENV(", "$CHOICE(", "$SUBSTR(", ",", ":", "[", "]", "*", "repetitions", "a.py",
-         "request_memory", "requirements", "arguments", "environment", "include : ", "error : ", "2G", "\x00", "\t",
-         "\ufeff", "\udc80", "é", "$$(", "version >= 8.1", "!", "&&", "true", "hold", "input", "max_retries"]
+WORDS = [
+    "process", "executable", "=", " ", "\n", "$(", "$", ")", "(", "x", "queue", " in ", " from ", " matching ",
+    "if ", "elif ", "else", "endif", "defined ", "@=", "@", "+A", "MY.", "\\\n", "#", '"', "'", "''", "1", "-",
+    "$(x)", "$(Process)", "$INT(", "$F", "$ENV(", "$CHOICE(", "$SUBSTR(", ",", ":", "[", "]", "*", "repetitions",
+    "a.py", "request_memory", "requirements", "arguments", "environment", "include : ", "error : ", "2G", "\x00",
+    "\t", "\ufeff", "\udc80", "\xe9", "$$(", "version >= 8.1", "!", "&&", "true", "hold", "input", "max_retries",
+]
 texts = st.one_of(st.text(max_size=200), st.lists(st.sampled_from(WORDS), max_size=60).map("".join))
 
 
@@ -66,8 +68,8 @@ def test_what_is_read_can_be_expanded_by_who_receives_it(text):
 
 
 @settings(max_examples=300, deadline=None)
-@given(st.dictionaries(st.sampled_from(["arguments", "output", "request_memory", "requirements", "process", "+A", "rank",
-                                        "hold", "nonsense", "+no good", "initialdir"]), texts, max_size=5),
+@given(st.dictionaries(st.sampled_from(["arguments", "output", "request_memory", "requirements", "process", "+A",
+                                        "rank", "hold", "nonsense", "+no good", "initialdir"]), texts, max_size=5),
        st.dictionaries(st.sampled_from(["x", "y", "arch", "factory.iwd", "env:HOME"]), texts, max_size=4),
        st.lists(st.text(max_size=5), max_size=3), st.lists(st.lists(texts, max_size=3), max_size=3),
        st.integers(-2, 5), st.integers(-3, 10))
@@ -109,13 +111,14 @@ LARGE = {
     "products": "process = a.py\nqueue " + "99999999*" * 30_000 + "1",
     "digits": "process = a.py\nqueue " + "9" * 900_000,
     "a long repetition": "process = a.py\nrepetitions = " + "9" * 900_000,
-    "quotes": "process = a.py\narguments = \"" + "'" * 900_001,
-    "doubled quotes": "process = a.py\narguments = \"" + '""' * 400_000,
+    "quotes": "executable = a.py\narguments = \"" + "'" * 900_001,
+    "doubled quotes": "executable = a.py\narguments = \"" + '""' * 400_000,
     "many words": "process = a.py\nparameters = " + "a " * 400_000,
     "many unknown words": "process = a.py\n" + "".join(f"word{n} = 1\n" for n in range(3000)),
     "slashes": "process = a.py\ntransfer_input_files = " + "/" * 900_000,
     "commas": "process = a.py\nparameters = $(x)\nqueue x in (" + "," * 900_000 + ")",
-    "a wide table": "process = a.py\nqueue " + ",".join(f"v{n}" for n in range(20_000)) + " from (\n" + "a," * 20_000 + "\n)",
+    "a wide table": "process = a.py\nqueue " + ",".join(f"v{n}" for n in range(20_000)) + " from (\n"
+    + "a," * 20_000 + "\n)",
 }
 
 
