@@ -6,7 +6,7 @@ machine asks itself.
 
 from collections.abc import Mapping
 
-from dsl.classad import Ad, is_true, parse
+from dsl.classad import Ad, is_true, literal, parse
 from startd.core import words
 
 ALWAYS = "true"
@@ -33,4 +33,4 @@ class Owner:
         if self._machine is None:
             self._machine = Ad.from_texts(self.ad)
         value = parse(self._start).evaluate(self._machine, Ad.from_texts(job), now=now + self.clock_ahead)
-        return None if is_true(value) else words.owner_refuses(self._start, str(value))
+        return None if is_true(value) else words.owner_refuses(self._start, str(literal(value)))

@@ -363,6 +363,7 @@ def _same_folder(path: str, inode: int) -> bool:
 
 def main() -> None:
     state, identity = sys.argv[1:3]
+    os.closerange(3, resource.getrlimit(resource.RLIMIT_NOFILE)[0])  # what a shell left open is none of the jobs' business
     os.chdir("/")
     os.umask(0o022)
     lock = os.open(f"{state}/keeper.pid", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -370,8 +371,7 @@ def main() -> None:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         sys.exit(f"another keeper works in {state}")
-    os.ftruncate(lock, 0)
-    os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
+    os.pwrite(lock, f"{os.getpid():<10}\n".encode(), 0)  # always as long: never seen half written
     ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):

@@ -1,0 +1,166 @@
+"""A stage for runtimes: every test in `test_conformance` runs on each of them.
+
+A new runtime joins by one line in RUNTIMES.
+"""
+
+import asyncio
+import os
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+
+import pytest
+
+from contract.vocabulary import RunId
+from startd.core.events import Over
+from startd.core.launch import Launch
+from startd.runtime.interface import Happening, Runtime, SpawnFailed
+from startd.runtime.process import ProcessRuntime
+
+
+class Kind(NamedTuple):
+    """How to make a runtime, and how to cut it off as `kill -9` of its startd does."""
+
+    make: Callable[[str, Callable[[Happening], None]], Runtime]
+    cut: Callable[[Any], None]
+
+
+RUNTIMES = {
+    "process": Kind(lambda state, tell: ProcessRuntime(state, "stage", tell), lambda runtime: runtime._link.close()),
+}
+WAIT_SECONDS = 20.0
+H = TypeVar("H", bound=Happening)
+RUN = RunId(1, 0, 1)
+
+
+class Stage:
+    """A runtime with a loop of its own, driven step by step."""
+
+    def __init__(self, folder: Path, kind: Kind) -> None:
+        self.folder = folder
+        self.state = folder / "state"
+        self.state.mkdir()
+        self.happened: list[Happening] = []
+        self._kind = kind
+        self._unended: set[RunId] = set()
+        self._loop = asyncio.new_event_loop()
+        self._heard = asyncio.Event()
+        self.found = self.open()
+
+    def open(self) -> set[RunId]:
+        self.runtime = self._kind.make(str(self.state), self._tell)
+        self.found = self._loop.run_until_complete(self.runtime.open())
+        return self.found
+
+    def sandbox(self, run: RunId = RUN) -> Path:
+        path = self.folder / f"{run.cluster}.{run.proc}.{run.attempt}"
+        (path / "work").mkdir(parents=True, exist_ok=True)
+        return path
+
+    def start(self, *argv: str, run: RunId = RUN, environment: dict[str, str] | None = None, **limits) -> None:
+        sandbox = self.sandbox(run)
+        launch = {
+            "argv": list(argv), "sandbox": str(sandbox), "folder": str(sandbox / "work"),
+            "environment": {"PATH": "/usr/bin:/bin"} if environment is None else environment,
+            "stdout": str(sandbox / "stdout"), "stderr": str(sandbox / "stderr"),
+        } | limits
+        self._unended.add(run)
+        self._in_loop(self.runtime.start, run, Launch(**launch))
+
+    def sh(self, script: str, run: RunId = RUN, **limits) -> None:
+        self.start("/bin/sh", "-c", script, run=run, **limits)
+
+    def wait(self, kind: type[H], run: RunId = RUN) -> H:
+        """The next happening of this kind for this run; it is taken off the list."""
+
+        def found() -> H | None:
+            return next((h for h in self.happened if isinstance(h, kind) and h.run == run), None)
+
+        self.until(lambda: found() is not None)
+        happening = found()
+        self.happened.remove(happening)
+        return happening
+
+    def until(self, holds: Callable[[], bool]) -> None:
+        """Let the loop run until `holds`."""
+
+        async def wait() -> None:
+            async with asyncio.timeout(WAIT_SECONDS):
+                while not holds():
+                    self._heard.clear()
+                    with suppress(TimeoutError):
+                        await asyncio.wait_for(self._heard.wait(), 0.01)
+
+        self._loop.run_until_complete(wait())
+
+    def written(self, name: str, run: RunId = RUN) -> str:
+        return (self.sandbox(run) / name).read_text()
+
+    def pid_from(self, name: str, run: RunId = RUN) -> int:
+        """A pid that the job writes into a file, with a newline after it."""
+        path = self.sandbox(run) / "work" / name
+        self.until(lambda: path.exists() and path.read_text().endswith("\n"))
+        return int(path.read_text())
+
+    def signal(self, number: int) -> None:
+        self._in_loop(self.runtime.signal, RUN, number)
+
+    def kill(self, run: RunId = RUN) -> None:
+        self._in_loop(self.runtime.kill, run)
+
+    def suspend(self) -> None:
+        self._in_loop(self.runtime.suspend, RUN)
+
+    def resume(self) -> None:
+        self._in_loop(self.runtime.resume, RUN)
+
+    def remove(self, run: RunId = RUN) -> None:
+        self._in_loop(self.runtime.remove, run)
+
+    def watch(self, **limits) -> None:
+        sandbox = str(self.sandbox())
+        self._in_loop(self.runtime.watch, RUN, Launch([], {}, sandbox, sandbox, "", "", **limits))
+
+    def die(self) -> None:
+        """As `kill -9` of the startd: nothing is said, the runtime is just cut off."""
+        self._in_loop(self._kind.cut, self.runtime)
+        self.happened.clear()
+
+    def close(self) -> None:
+        for run in list(self._unended):
+            self.kill(run)
+        self.until(lambda: not self._unended)
+        self._loop.run_until_complete(self.runtime.close(leave=True))
+        self._loop.close()
+
+    def _in_loop(self, do: Callable[..., None], *given: Any) -> None:
+        async def call() -> None:
+            do(*given)
+
+        self._loop.run_until_complete(call())
+
+    def _tell(self, happening: Happening) -> None:
+        self.happened.append(happening)
+        if isinstance(happening, Over | SpawnFailed):
+            self._unended.discard(happening.run)
+        self._heard.set()
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return state not in "ZX"
+
+
+def state_of(pid: int) -> str:
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+
+
+@pytest.fixture(params=sorted(RUNTIMES))
+def stage(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Stage]:
+    stage = Stage(tmp_path, RUNTIMES[request.param])
+    yield stage
+    stage.close()
