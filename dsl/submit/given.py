@@ -35,9 +35,12 @@ class Given:
         if program is None:
             return None
         try:
-            return self._expand(program, self._values).strip() or None
+            text = self._expand(program, self._values).strip()
         except BadMacro as bad:
             raise Wrong(command, bad.what, bad.why, bad.cure) from None
+        if "\0" in text:
+            raise Wrong(command, "a NUL byte in the text")
+        return text or None
 
     def macro(self, name: str) -> str:
         """A predefined macro."""

@@ -12,6 +12,8 @@ from typing import NamedTuple
 from dsl.submit.mistakes import Mistake
 
 MAX_LINE_CHARACTERS = 1 << 20
+MOST_NO_TEXT = 5
+"""So many lines that are no text are told; a file of another kind has thousands."""
 _NOT_TEXT = re.compile(r"[\x00\ud800-\udfff]")
 _CONTINUES = re.compile(r"\\[ \t]*\Z")
 
@@ -42,6 +44,8 @@ class Reader:
             self.raw.pop()
         self.mistakes: list[Mistake] = []
         self._next = 0
+        if not is_text(text):
+            self._take_out_what_is_no_text()
 
     def mistake(self, line: int, column: int, what: str, why: str = "", cure: str = "", length: int = 1) -> Mistake:
         source = self.raw[line - 1] if 1 <= line <= len(self.raw) else ""
@@ -100,14 +104,20 @@ class Reader:
                 f"A line may have at most {MAX_LINE_CHARACTERS:,}.",
                 "Put long lists into a file: queue … from FILE."))
             return None
-        if bad := _NOT_TEXT.search(text):
-            line, column = Line(text, tuple(pieces)).place(bad.start())
-            kind = "a NUL byte" if bad[0] == "\0" else "a byte that is not UTF-8"
-            self.mistakes.append(self.mistake(
-                line, column, f"{kind} in the text", "A submit file is plain text.",
-                "Is this the right file? Save it as UTF-8."))
-            return None
         return Line(text, tuple(pieces)) if text else None
+
+    def _take_out_what_is_no_text(self) -> None:
+        """Say where it is, and go on without those lines. Comments may hold what they like."""
+        for number, line in enumerate(self.raw, 1):
+            bad = _NOT_TEXT.search(line)
+            if bad is None:
+                continue
+            if len(self.mistakes) < MOST_NO_TEXT and not line.lstrip().startswith("#"):
+                kind = "a NUL byte" if bad[0] == "\0" else "a byte that is not UTF-8"
+                self.mistakes.append(self.mistake(number, bad.start() + 1, f"{kind} in the text",
+                                                  "A submit file is plain text.",
+                                                  "Is this the right file? Save it as UTF-8."))
+            self.raw[number - 1] = ""
 
 
 def is_text(value: str) -> bool:

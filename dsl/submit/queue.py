@@ -115,6 +115,8 @@ def _lines_of(path: str, reader: Reader, files: Files, warnings: list[Mistake]) 
     except OSError as error:
         raise BadItems(path, f"cannot read {shown(path)}: {error.strerror or error}", "",
                        "Is the name right? It is looked for where pesc_submit is called.") from None
+    if not is_text(text):
+        raise BadItems(path, f"{shown(path)} is not text", "It holds NUL bytes.", "Is this the right file?")
     lines = text.removeprefix("\ufeff").split("\n")
     if lines[-1] == "":
         lines.pop()

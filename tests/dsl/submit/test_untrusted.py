@@ -6,8 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dsl import classad
 from dsl.submit import Expander, Site, SubmitErrors, read
 from dsl.submit.scan import TooDeep, scan
+from dsl.submit.table import carried_out
 
 WORDS = [
     "process", "executable", "=", " ", "\n", "$(", "$", ")", "(", "x", "queue", " in ", " from ", " matching ",
@@ -16,7 +18,14 @@ WORDS = [
     "a.py", "request_memory", "requirements", "arguments", "environment", "include : ", "error : ", "2G", "\x00",
     "\t", "\ufeff", "\udc80", "\xe9", "$$(", "version >= 8.1", "!", "&&", "true", "hold", "input", "max_retries",
 ]
-texts = st.one_of(st.text(max_size=200), st.lists(st.sampled_from(WORDS), max_size=60).map("".join))
+words = st.lists(st.sampled_from(WORDS), max_size=12).map("".join)
+lines = st.one_of(
+    words,
+    st.builds("{} = {}".format, st.sampled_from([*carried_out(), "x", "y", "+A", "+Requirements", "$(x)"]), words),
+    st.builds("queue {}".format, words),
+    st.builds("if {}\n{}\nendif".format, words, words),
+)
+texts = st.one_of(st.text(max_size=200), words, st.lists(lines, max_size=8).map("\n".join))
 
 
 class Nothing:
@@ -56,15 +65,17 @@ def test_any_text_is_read_or_refused(text, name):
 
 @settings(max_examples=400, deadline=None)
 @given(texts)
-def test_what_is_read_can_be_expanded_by_who_receives_it(text):
+def test_what_is_read_is_attributes_that_can_be_read(text):
     found = outcome("process = a.py\n" + text, "job.sub")
     if found is not None and found.count:
         expander = Expander(found.template, found.varying, found.macros, found.item_names, found.items, found.steps)
         try:
-            expander.attributes(1, 0)
-            expander.attributes(1, found.count - 1)
+            jobs = [expander.attributes(1, 0), expander.attributes(1, found.count - 1)]
         except SubmitErrors:
-            pass
+            return
+        for attributes in (found.template, *jobs):
+            for expression in attributes.values():
+                classad.parse(expression)
 
 
 @settings(max_examples=300, deadline=None)
@@ -78,7 +89,8 @@ def test_a_hostile_cluster_is_expanded_or_refused(varying, macros, names, items,
         attributes = Expander({}, varying, macros, names, items, steps).attributes(1, proc)
     except SubmitErrors:
         return
-    assert all(isinstance(text, str) for text in attributes.values())
+    for expression in attributes.values():
+        classad.parse(expression)
 
 
 @given(texts)
