@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, TypeAlias
 
-from dsl.classad.tree import Tree
+from dsl.classad.tree import Literal, Tree
 from dsl.classad.values import ERROR, UNDEFINED, AbsTime, Nothing, RelTime
 
 if TYPE_CHECKING:
@@ -26,8 +26,12 @@ if TYPE_CHECKING:
 MAX_STEPS = 200_000
 """Attributes and list elements one evaluation may look at: some tenths of a second."""
 
-MAX_DEPTH = 400
-"""Levels of nesting, summed over the attributes that wait for one another; Python allows 1,000 frames."""
+MAX_DEPTH = 300
+"""Levels of nesting, summed over the attributes that wait for one another.
+A level takes up to two of the 1,000 frames that Python allows."""
+
+ELEMENT_DEPTH = 10
+"""What an element of a list counts for, whatever its own depth: it is evaluated far from where it stands."""
 
 MAX_STRING = 1 << 20
 """Characters one string may have."""
@@ -114,7 +118,7 @@ class Scope:
         if compiled is None:
             compiled = expression.compile()
         run.steps -= 1
-        levels = expression.depth
+        levels = expression.depth + 1
         run.depth += levels
         try:
             if run.steps <= 0 or run.depth > MAX_DEPTH:
@@ -157,14 +161,24 @@ class Sequence:
         return len(self.trees)
 
     def __getitem__(self, index: int) -> Inner:
-        return self.compiled[index](self.scope)
+        tree, scope = self.trees[index], self.scope
+        if isinstance(tree, Literal):
+            return tree.value
+        run, active, identity = scope.run, scope.active, id(tree)
+        if identity in active:
+            return UNDEFINED
+        run.depth += ELEMENT_DEPTH
+        try:
+            if not run.spend(1) or run.depth > MAX_DEPTH:
+                return ERROR
+            active.add(identity)
+            return self.compiled[index](scope)
+        finally:
+            active.discard(identity)
+            run.depth -= ELEMENT_DEPTH
 
     def __iter__(self) -> Iterator[Inner]:
-        for element in self.compiled:
-            if not self.scope.run.spend(1):
-                yield ERROR
-                return
-            yield element(self.scope)
+        return (self[index] for index in range(len(self.trees)))
 
 
 Inner: TypeAlias = bool | int | float | str | Nothing | AbsTime | RelTime | Scope | Sequence | list["Inner"]

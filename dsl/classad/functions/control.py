@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dsl.classad.functions.table import Lazy
 from dsl.classad.operators import truth
-from dsl.classad.scope import Compiled, Inner, Scope, is_list
+from dsl.classad.scope import ELEMENT_DEPTH, MAX_DEPTH, Compiled, Inner, Scope, is_list
 from dsl.classad.tree import Reference, Select, Tree
 from dsl.classad.values import ERROR, UNDEFINED
 
@@ -129,11 +129,11 @@ class _WithinElement:
         inside.sees_other = True
         inside.other = element.other
         run = element.run
-        run.depth += 10
+        run.depth += ELEMENT_DEPTH
         try:
-            return expression(inside) if run.spend(1) and run.depth < 400 else ERROR
+            return expression(inside) if run.spend(1) and run.depth < MAX_DEPTH else ERROR
         finally:
-            run.depth -= 10
+            run.depth -= ELEMENT_DEPTH
 
 
 LAZY_FUNCTIONS: dict[str, Lazy] = {

@@ -46,7 +46,7 @@ def quantize(run: Run, value: Inner, unit: Inner) -> Inner:
     if isinstance(number, Nothing):
         return ERROR
     if not is_list(unit):
-        return _multiple(number, unit)
+        return _multiple(value, number, unit)
     last: Inner = 0
     for last in unit:  # type: ignore[union-attr]
         size = as_number(last)
@@ -54,15 +54,15 @@ def quantize(run: Run, value: Inner, unit: Inner) -> Inner:
             return ERROR
         if size >= number:
             return last
-    return _multiple(number, last)
+    return _multiple(value, number, last)
 
 
-def _multiple(number: int | float, unit: Inner) -> Inner:
+def _multiple(value: Inner, number: int | float, unit: Inner) -> Inner:
     size = unit if type(unit) is int else as_real(unit)
     if isinstance(size, Nothing):
         return ERROR
     if size == 0:
-        return number
+        return value
     if isinstance(number, int) and isinstance(size, int):
         # The quotient of C is cut towards zero: quantize(-4, 3) is 0.
         return multiply(divide(wrap(number + size - 1), size), size)

@@ -92,7 +92,8 @@ class Writer:
 
     def ad(self, depth: int = 2) -> str:
         items = [f"{name} = {self.expression(depth)}" for name in ("A", "B", "Memory", "Cpus")]
-        items.append(f"L = {{ {self.expression(1)}, {self.atom()}, {self.atom()} }}")
+        # No names in the list: one that leads back to it is answered in several ways by HTCondor.
+        items.append(f"L = {{ {self.number()}, {self.string()}, {self.random.choice([self.number, self.word])()} }}")
         items.append(f"N = [ A = {self.expression(1)}; Q = {self.atom()} ]")
         self.random.shuffle(items)
         return f"[ {'; '.join(items)} ]"

@@ -9,13 +9,15 @@ from typing import Any
 import htcondor2  # noqa: F401  (switches classad2 to the mode of HTCondor's daemons)
 from classad2 import ClassAd, ClassAdException, ExprTree, Value
 
+MAX_NESTING = 4
+"""A list that contains itself is endless here: no answer."""
 
-def encoded(value: Any, expression: str, my: ClassAd, target: ClassAd) -> Any:
+
+def encoded(value: Any, expression: str, my: ClassAd, target: ClassAd, nesting: int) -> Any:
     match value:
-        case Value.Undefined:
-            return {"t": "undefined"}
-        case Value.Error:
-            return {"t": "error"}
+        # The two are integers, equal to 2 and 1: only their type tells.
+        case Value():
+            return {"t": "undefined" if value is Value.Undefined else "error"}
         case bool():
             return {"t": "bool", "v": value}
         case int():
@@ -24,19 +26,20 @@ def encoded(value: Any, expression: str, my: ClassAd, target: ClassAd) -> Any:
             return {"t": "real", "v": repr(value)}
         case str():
             return {"t": "string", "v": value}
-        case list():
-            return {"t": "list", "v": [asked(f"({expression})[{index}]", my, target) for index in range(len(value))]}
+        case list() if nesting < MAX_NESTING:
+            items = [asked(f"({expression})[{index}]", my, target, nesting + 1) for index in range(len(value))]
+            return None if None in items else {"t": "list", "v": items}
         case _:
             return None
 
 
-def asked(expression: str, my: ClassAd, target: ClassAd) -> Any:
+def asked(expression: str, my: ClassAd, target: ClassAd, nesting: int = 0) -> Any:
     try:
         tree = ExprTree(expression)
     except ClassAdException:
         return {"t": "parse-error"}
     try:
-        return encoded(tree.eval(my, target), expression, my, target)
+        return encoded(tree.eval(my, target), expression, my, target, nesting)
     except ClassAdException:
         return None
 
