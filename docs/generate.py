@@ -1,0 +1,135 @@
+"""Writes the pages of docs/reference that are drawn from the code.
+
+    python docs/generate.py          write them
+    python docs/generate.py --check  say which are out of date, exit status 1 if any is
+
+`tests/test_docs.py` checks them with every test run.
+"""
+
+import os
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from contract.endpoints import ENDPOINTS  # noqa: E402
+from contract.problems import STATUS  # noqa: E402
+from contract.vocabulary import EndReason, HoldCode, JobStatus, Phase  # noqa: E402
+from dsl.submit.table import COMMANDS, Status  # noqa: E402
+from schedd.core import job, judge  # noqa: E402
+from startd.core import jobrun  # noqa: E402
+
+REFERENCE = ROOT / "docs" / "reference"
+NOTE = "<!-- Made by docs/generate.py from the code; change it there. -->\n"
+
+
+def commands() -> str:
+    """Every command's own --help."""
+    scripts = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]
+    parts = ["# Commands\n", NOTE,
+             "Results go to stdout, complaints to stderr. Exit status: 0 done, 1 refused or failed, 2 wrongly called. "
+             "`--json` is there wherever a table is; [its shapes](json.md).\n"]
+    for name, target in sorted(scripts.items()):
+        module, function = target.split(":")
+        code = f"import sys; sys.argv[0] = {name!r}; from {module} import {function}; {function}()"
+        said = subprocess.run(
+            [sys.executable, "-c", code, "--help"], capture_output=True, text=True, check=True, cwd=ROOT,
+            env={**os.environ, "COLUMNS": "100"},
+        ).stdout
+        parts.append(f"## {name}\n\n```\n{said.strip()}\n```\n")
+    return "\n".join(parts)
+
+
+def endpoints() -> str:
+    """The HTTP API."""
+    lines = ["# The HTTP API\n", NOTE,
+             "The same as an OpenAPI document: `GET /v1/openapi.json`. A token goes into `Authorization: Bearer …`; "
+             "`Pesc-Protocol` names the protocol that the caller speaks.\n",
+             "| Method | Path | For | Query | Who |", "|---|---|---|---|---|"]
+    for e in ENDPOINTS:
+        who = ", ".join(sorted(e.roles)) or "anyone"
+        query = ", ".join(f"`{name}`" for name in e.query)
+        lines.append(f"| {e.method} | `{e.path}` | {e.summary.replace('|', '/')} | {query} | {who} |")
+    lines += ["\n## Refusals\n", 'A refusal is `{"code", "message", "cure"}` with the status of its code.\n',
+              "| Code | Status |", "|---|---|"]
+    lines += [f"| `{code}` | {status or 'said by the command itself'} |" for code, status in STATUS.items()]
+    return "\n".join(lines) + "\n"
+
+
+def states() -> str:
+    """States, phases, codes: the tables of the two cores."""
+    lines = ["# States\n", NOTE, "## A job, in the queue\n",
+             "`JobStatus` has HTCondor's numbers. The whole machine (`schedd/core/job.py`):\n",
+             "```mermaid", "stateDiagram-v2", "    [*] --> IDLE"]
+    lines += [f"    {before.name} --> {after.name}: {move}" for (before, move), after in job.TRANSITIONS.items()]
+    lines += ["    COMPLETED --> [*]", "    REMOVED --> [*]", "```\n", "| Number | State |", "|---|---|"]
+    lines += [f"| {status.value} | {status.name} |" for status in JobStatus]
+    lines += ["\n## A run, on its machine\n",
+              "One attempt at a job; its phase is `PescPhase` (`startd/core/jobrun.py`):\n",
+              "```mermaid", "stateDiagram-v2", "    [*] --> granted"]
+    lines += [f"    {before} --> {after}: {turn.name.lower()}" for (before, turn), after in jobrun.TRANSITIONS.items()
+              if before != after]
+    lines += ["    ended --> [*]", "```\n", f"The phases: {', '.join(f'`{phase}`' for phase in Phase)}.\n",
+              "## How a run ends\n", "| Reason | What becomes of the job |", "|---|---|"]
+    fates = {
+        EndReason.EXITED: "completed, unless `on_exit_hold`, `on_exit_remove` or `max_retries` say otherwise",
+        EndReason.STOPPED: "it was held or removed; that stands",
+        EndReason.EVICTED: "back to the queue",
+        EndReason.MEMORY: "held, with what was asked and what was used",
+        EndReason.DISK: "held, with what was asked and what was used",
+        EndReason.LOST: f"back to the queue; held after {judge.MOST_FAULTS} such runs in a row",
+        EndReason.REFUSED: "held, with what is wrong with it",
+        EndReason.MACHINE_FAULT: f"back to the queue, the machine is left alone for a while; held after "
+                                 f"{judge.MOST_FAULTS} such runs in a row",
+    }
+    lines += [f"| {reason} | {fates[reason]} |" for reason in EndReason]
+    lines += ["\n## Why a job is held\n", "`HoldReasonCode`, HTCondor's where it has one:\n",
+              "| Code | Meaning |", "|---|---|"]
+    lines += [f"| {code.value} | {code.name.lower().replace('_', ' ')} |" for code in HoldCode]
+    return "\n".join(lines) + "\n"
+
+
+def submit() -> str:
+    """The commands of submit files."""
+    lines = ["# Submit commands\n", NOTE,
+             "Every word that a submit file may use. A word that this version does not carry out is refused with its "
+             "line and column, never ignored.\n", "## Carried out\n",
+             "| Command | Value | Default | Attribute | |", "|---|---|---|---|---|"]
+    for command in COMMANDS:
+        if command.status is not Status.REFUSED:
+            names = ", ".join(f"`{name}`" for name in (command.name, *command.aliases))
+            only = f" Only: {', '.join(command.accepts)}." if command.accepts else ""
+            text = (command.help + only).replace("|", "/")
+            default = f"`{command.default}`" if command.default else ""
+            attribute = f"`{command.attribute}`" if command.attribute else ""
+            lines.append(f"| {names} | {command.kind} | {default} | {attribute} | {text} |")
+    refused = sorted(command.name for command in COMMANDS if command.status is Status.REFUSED)
+    lines += ["\n## Known, and refused by this version\n", ", ".join(f"`{name}`" for name in refused) + "."]
+    return "\n".join(lines) + "\n"
+
+
+PAGES = {"commands.md": commands, "http.md": endpoints, "states.md": states, "submit.md": submit}
+
+
+def main() -> int:
+    """Write the pages, or check them."""
+    check = "--check" in sys.argv[1:]
+    stale = []
+    for name, make in PAGES.items():
+        if check and make is commands and sys.version_info[:2] != (3, 11):
+            continue               # argparse words its help otherwise in later versions
+        path, text = REFERENCE / name, make()
+        if not path.exists() or path.read_text() != text:
+            stale.append(name)
+            if not check:
+                path.write_text(text)
+    for name in stale:
+        print(f"docs/reference/{name}: {'out of date; run python docs/generate.py' if check else 'written'}")
+    return 1 if check and stale else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
