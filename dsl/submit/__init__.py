@@ -8,6 +8,7 @@ in it; an `Expander` makes any single job of it. Read in this order:
 * `scan`, `macros`, `functions`      `$(name)` and `$FUNCTION(…)`
 * `table`                            every command there is
 * `attributes`, `requirements`, `quoting`, `amounts`, `expressions`    from commands to job attributes
+* `words`                            which of the words written are commands, macros, mistakes
 * `reading`, `program`, `description`   all of it together
 * `expander`                         from a cluster to one job; all that the schedd needs
 * `mistakes`                         how a mistake is said

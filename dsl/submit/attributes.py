@@ -282,5 +282,7 @@ def _stream(given: Given, command: str, attribute: str) -> Attributes:
 
 
 def _misquoted(command: str, text: str, bad: quoting.BadQuoting) -> Wrong:
+    if bad.entry and (at := text.find(bad.entry)) >= 0:
+        return Wrong(command, bad.what, "", bad.cure, at, len(bad.entry))
     offset = bad.offset if len(text) > bad.offset else 0
     return Wrong(command, bad.what, "", bad.cure, offset, 1)

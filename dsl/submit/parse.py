@@ -109,8 +109,10 @@ def parse_queue_arguments(text: str) -> QueueArguments:
         arguments: QueueArguments = _parser().parse(text, start="queue_arguments")  # type: ignore[assignment]
     except UnexpectedInput as error:
         offset = _offset(error, text)
-        raise BadLine(offset, len(text) - offset, "this queue line is not understood",
-                      f"{shown(text[offset:], 30)!r} does not fit here." if text[offset:] else "Something is missing.",
+        rest = text[offset:]
+        raise BadLine(offset, len(rest), "this queue line is not understood",
+                      f"{shown(rest, 30)!r} does not fit here." if rest else 'After names comes "in", "from" or '
+                      '"matching"; a count is a number.',
                       "Write: queue [count] [names in (list) | names from FILE | names matching GLOB]") from None
     return arguments
 

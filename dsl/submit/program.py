@@ -75,6 +75,9 @@ def _there(command: str, name: str, path: str, files: Files, site: Site) -> list
     why = f"It was looked for in {site.iwd}, where pesc_submit was called." if not name.startswith("/") else ""
     if " #" in name:
         why = 'A "#" after a value is part of the value; comments stand on lines of their own.'
+    if name.startswith('"'):
+        return [(command, f"there is no file {shown(name)}", "The quotes are part of the name.",
+                 f"Write it without: {command} = {shown(name.strip(chr(34)))}")]
     folder = posixpath.dirname(path)
     around = files.members(folder) if files.is_dir(folder) else None
     guess = nearest(posixpath.basename(path), [other for other in around or [] if "/" not in other])

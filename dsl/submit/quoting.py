@@ -14,11 +14,11 @@ _WORDS = re.compile(r"[ \t\r\n\f\v]+|'|[^ \t\r\n\f\v']+")
 
 
 class BadQuoting(Exception):
-    """The text is not quoted as it must be, from `offset` on."""
+    """The text is not quoted as it must be: at `offset`, or where `entry` stands."""
 
-    def __init__(self, offset: int, what: str, cure: str = "") -> None:
+    def __init__(self, offset: int, what: str, cure: str = "", entry: str = "") -> None:
         super().__init__(what)
-        self.offset, self.what, self.cure = offset, what, cure
+        self.offset, self.what, self.cure, self.entry = offset, what, cure, entry
 
 
 def is_new(text: str) -> bool:
@@ -112,9 +112,9 @@ def _variables(entries: Iterable[str]) -> dict[str, str]:
     for entry in entries:
         name, equals, value = entry.partition("=")
         if not equals:
-            raise BadQuoting(0, f"the environment variable {entry!r} has no \"=\"", f"Write {entry}=value.")
+            raise BadQuoting(0, f"the environment variable {entry!r} has no \"=\"", f"Write {entry}=value.", entry)
         if not name:
-            raise BadQuoting(0, f"{entry!r} has no name before its \"=\"")
+            raise BadQuoting(0, f"{entry!r} has no name before its \"=\"", "", entry)
         variables[name] = value
     return variables
 

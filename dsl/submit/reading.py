@@ -7,16 +7,16 @@ some jobs, so that what is wrong is said where it is written.
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from dsl.submit.attributes import ALWAYS, MAKERS, Maker, count, without_quotes
+from dsl.submit.attributes import ALWAYS, MAKERS, Maker, count
 from dsl.submit.description import PATH_COMMANDS, Description, Files, Site
 from dsl.submit.expander import Expander, own_value
 from dsl.submit.given import IWD, Given, Wrong
 from dsl.submit.lines import is_text
 from dsl.submit.macros import ENVIRONMENT, BadMacro, Program
-from dsl.submit.mistakes import Mistake, SubmitErrors, nearest, shown
+from dsl.submit.mistakes import Mistake, SubmitErrors, shown
 from dsl.submit.program import check_program
 from dsl.submit.statements import Statements
-from dsl.submit.table import BY_WORD, COMMANDS, Command, Status, carried_out, find
+from dsl.submit.words import Words
 
 MAX_JOBS = 100_000_000
 TRIED_ROWS = 500
@@ -52,18 +52,15 @@ class _Reading:
         self.files = files
         self.site = site
         self.scope = statements.job_scope()
-        self.is_pesc = statements.name.lower().endswith(".pesc")
-        self.raw: dict[str, str] = {}
-        """Canonical command → its text."""
-        self.word: dict[str, str] = {}
-        """Canonical command → the word it was written as."""
+        self.words = Words(statements, self.scope)
+        self.raw = self.words.raw
         self.programs: dict[str, Program] = {}
         self.template: dict[str, str] = {}
         self.varying: dict[str, str] = {}
         self.warnings: list[Mistake] = list(statements.warnings)
 
     def description(self) -> Description:
-        self._sort_words()
+        self.words.sort()
         self._compile()
         self._check_program()
         repetitions = self._repetitions()
@@ -73,34 +70,26 @@ class _Reading:
         items = self.lines.items
         total = steps * (len(items) if self.lines.item_names else 1)
         if total > MAX_JOBS:
-            self._complain("repetitions" if repetitions > 1 else "queue", f"this asks for {total:,} jobs",
+            self.words.complain("repetitions" if repetitions > 1 else "queue", f"this asks for {total:,} jobs",
                            f"One file may queue {MAX_JOBS:,}.")
         macros = self._needed_macros()
         paths_vary = any(not program.constant for name, program in self.programs.items() if name in PATH_COMMANDS)
         described = Description(self.lines.name, self.template, self.varying, macros, self.lines.item_names,
-                                items, steps, total, paths_vary, self.warnings, [], self.mistake)
+                                items, steps, total, paths_vary, self.warnings, [], self.words.mistake)
         if not self.lines.mistakes:
             self._try_out(described)
-        described.unused.extend(self._unused())
+        self.words.say_undefined(self.warnings)
+        described.unused.extend(self.words.unused(self.warnings))
         if self.lines.mistakes:
             unique = dict.fromkeys(self.lines.mistakes)
             raise SubmitErrors(sorted(unique, key=lambda mistake: (mistake.line, mistake.column)))
         return described
 
-    def mistake(self, command: str, what: str, why: str = "", cure: str = "", fragment: str = "") -> Mistake:
-        """A mistake that points at the value of `command`, or at `fragment` in it."""
-        word = self.word.get(command, command)
-        raw = self.lines.macros.get(word.lower(), "")
-        offset = raw.find(fragment) if fragment else -1
-        return self.lines.at_value(word, what, why, cure, max(offset, 0),
-                                   len(fragment) if offset >= 0 else max(len(raw), 1))
-
-    def _complain(self, command: str, what: str, why: str = "", cure: str = "") -> None:
-        self.lines.mistakes.append(self.mistake(command, what, why, cure))
-
     def _wrong(self, wrong: Wrong, job: str = "") -> None:
-        word = self.word.get(wrong.command, wrong.command)
+        word = self.words.written_as.get(wrong.command, wrong.command)
         raw = self.lines.macros.get(word.lower(), "")
+        if " #" in raw:
+            wrong.cure = 'A "#" after a value is part of the value; comments stand on lines of their own.'
         if "$" in raw:  # the offset counts in the expanded text: point at the whole value
             try:
                 expanded = self.scope.constant(raw)
@@ -113,75 +102,24 @@ class _Reading:
             found = self.lines.at_value(word, wrong.what, wrong.why, wrong.cure, wrong.offset, length)
         self.lines.mistakes.append(found)
 
-    # --- the words --------------------------------------------------------------------
-
-    def _sort_words(self) -> None:
-        """Tell commands from macros; refuse what is not carried out."""
-        for word in self.lines.written:
-            command = None if word.startswith("+") or "." in word else find(word)
-            if command is None or self._is_only_a_macro(word, command):
-                continue
-            if command.status is Status.REFUSED:
-                guess = None if word in BY_WORD else nearest(word, carried_out())
-                self.lines.mistakes.append(self.lines.at_name(
-                    word, f'"{self.lines.spelled(word)}" is not carried out yet by this version',
-                    "It would be ignored, and your jobs would not be what you asked for.",
-                    f'Did you mean "{guess}"?' if guess else "Take the line out if the jobs can do without it."))
-        for command in COMMANDS:
-            if command.status is Status.CARRIED_OUT:
-                self._take(command)
-
-    def _take(self, command: Command) -> None:
-        for word in (command.name, *command.aliases):
-            text = self.lines.macros.get(word)
-            if text is None or (command.pesc and self._is_only_a_macro(word, command)):
-                continue
-            self.scope.used.add(word)
-            if not text.strip():
-                continue
-            self.word[command.name] = word
-            if command.accepts:
-                self._check_accepted(command, text)
-            self.raw[command.name] = text
-            return
-
-    def _check_accepted(self, command: Command, text: str) -> None:
-        try:
-            value = self.scope.constant(text)
-        except BadMacro as bad:
-            self._complain(command.name, bad.what, bad.why, bad.cure)
-            return
-        if value is None or (value.strip() and without_quotes(value.strip()).lower() not in command.accepts):
-            self._complain(command.name,
-                           f"{command.name} = {shown(text.strip())} is not carried out yet by this version",
-                           command.help, f"Write: {command.name} = {command.accepts[0]}")
-
-    def _is_only_a_macro(self, word: str, command: Command) -> bool:
-        """In a file of HTCondor's, a word of PESC that is used as a macro is the user's own."""
-        return command.pesc and not self.is_pesc and word != "process" and word in self.lines.referenced
-
     # --- commands into attributes -----------------------------------------------------
 
     def _compile(self) -> None:
         for name, text in self.raw.items():
             try:
                 self.programs[name] = self.scope.program(text)
+                self.words.check_amount(name, self.scope.constant(text))
             except BadMacro as bad:
-                self._complain(name, bad.what, bad.why, bad.cure)
+                self.words.complain(name, bad.what, bad.why, bad.cure)
 
     def _check_program(self) -> None:
         found = check_program(self.raw, self.programs, self._given(), self.files, self.site)
         for command, what, why, cure in found.mistakes:
-            if command or not (self.lines.lost_lines or self._is_misspelt("process", "executable")):
-                self._complain(command, what, why, cure)
+            if command or not (self.lines.lost_lines or self.words.is_misspelt("process", "executable")):
+                self.words.complain(command, what, why, cure)
         if found.main is not None:
             self.raw["main"] = self.lines.macros["main"] = found.main
             self.programs["main"] = self.scope.program(found.main)
-
-    def _is_misspelt(self, *commands: str) -> bool:
-        """Whether a word that nothing knows was probably meant to be one of these."""
-        return any(nearest(word, commands) for word in self.lines.written
-                   if find(word) is None and word not in self.lines.referenced)
 
     def _given(self) -> Given:
         constant = {name: program for name, program in self.programs.items() if program.constant}
@@ -213,7 +151,7 @@ class _Reading:
 
     def _leave_to_jobs(self, maker: Maker) -> None:
         if "repetitions" in maker.reads:
-            self._complain("repetitions", "repetitions cannot differ from job to job")
+            self.words.complain("repetitions", "repetitions cannot differ from job to job")
             return
         self.varying |= {name: self.raw[name] for name in maker.reads if name in self.raw}
 
@@ -234,7 +172,7 @@ class _Reading:
                     del self.template[other]
                 self.template[name] = own_value(name, value)
             except BadMacro as bad:
-                self._complain(word, bad.what, bad.why, bad.cure)
+                self.words.complain(word, bad.what, bad.why, bad.cure)
             except Wrong as wrong:
                 wrong.command = word
                 self._wrong(wrong)
@@ -282,48 +220,7 @@ class _Reading:
     def _say_of_job(self, mistake: Mistake, proc: int) -> None:
         command = mistake.file.partition(" of job ")[0]
         why = "\n".join(filter(None, [mistake.why, f"This is so for job {proc}."]))
-        if command in self.word or command.lower() in self.lines.macros:
-            self._complain(command.lower(), mistake.what, why, mistake.cure)
+        if command in self.raw or command.lower() in self.lines.macros:
+            self.words.complain(command.lower(), mistake.what, why, mistake.cure)
         else:
             self.lines.mistakes.append(Mistake(self.lines.name, 0, 0, mistake.what, why, mistake.cure))
-
-    # --- what nobody used -------------------------------------------------------------
-
-    def _unused(self) -> list[str]:
-        used = self.scope.used | self.lines.scope.used | self.lines.referenced
-        unused = []
-        for word in dict.fromkeys([*self.lines.written, *self.lines.after_queue]):
-            command = find(word)
-            late = word in self.lines.after_queue
-            if word.startswith("+") or "." in word or (not late and word in used):
-                continue
-            if command is not None and not late and command.status is Status.REFUSED:
-                continue
-            unused.append(self.lines.spelled(word))
-            self._say_unused(word, late)
-        for name in self.lines.item_names:
-            if name.lower() not in used and name.lower() not in ("item", "row", "itemindex"):
-                unused.append(f"queue variable {name}")
-                self.warnings.append(self.lines.at_name(
-                    "queue", f'the queue variable "{name}" is not used', "Is it a typo?", f"Its value is $({name})."))
-        return unused
-
-    def _say_unused(self, word: str, late: bool) -> None:
-        spelled = self.lines.spelled(word)
-        if late:
-            said = self.lines.at_name(word, f'"{spelled}" comes after queue and changes nothing', "",
-                                      "Move it above the queue line.")
-        elif self.is_pesc:
-            guess = nearest(word, carried_out())
-            said = self.lines.at_name(
-                word, f'unknown command "{spelled}"', "Nothing uses it, neither as a command nor as a macro.",
-                " ".join(filter(None, [f'Did you mean "{guess}"?' if guess else "",
-                                       f'For an attribute of your own, write "+{spelled} = …".'])))
-        else:
-            guess = nearest(word, carried_out())
-            said = self.lines.at_name(word, f'"{spelled}" was not used', "Is it a typo?",
-                                      f'Did you mean "{guess}"?' if guess else "")
-        if self.is_pesc:
-            self.lines.mistakes.append(said)
-        else:
-            self.warnings.append(said)

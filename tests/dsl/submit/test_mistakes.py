@@ -45,7 +45,13 @@ def test_all_mistakes_come_at_once(mistakes):
     ("parameters = \"a", 14, "this double quote is never closed"),
     ("parameters = \"a\" b", 16, "something follows the closing double quote"),
     ("parameters = 'a", 14, "this single quote is never closed"),
-    ("environment = \"A\"", 15, "the environment variable 'A' has no \"=\""),
+    ("request_memory = -5", 18, "'-5' is not an amount of memory"),
+    ("request_memory = lots", 18, "'lots' is not an amount of memory"),
+    ("request_cpus = 2 cores", 16, "'2 cores' is not a number of cores"),
+    ("request_cpus = -2", 16, "'-2' is not a number of cores"),
+    ("parameters = --x 1 $(alhpa) 2", 20, "nothing defines the macro $(alhpa)"),
+    ("environment = \"B=1 A\"", 20, "the environment variable 'A' has no \"=\""),
+    ("environment = \"A\"", 16, "the environment variable 'A' has no \"=\""),
     ("if 1 == 1\nendif", 4, "'1 == 1' is not a condition"),
     ("if\nendif", 1, "the condition is missing"),
     ("endif", 1, '"endif" without "if"'),
@@ -107,6 +113,28 @@ def test_an_unknown_word_in_a_file_of_htcondor_is_a_warning(described):
     found = described("executable = run.sh\nrequst_memory = 5\nqueue\n", name="job.sub")
     assert found.unused == ["requst_memory"]
     assert [warning.what for warning in found.warnings] == ['"requst_memory" was not used']
+
+
+def test_a_macro_that_nothing_defines_names_the_nearest(mistakes):
+    found = mistakes("process = a.py\nalpha = 1\nparameters = $(alpha) $(alhpa)\noutput = out.$(Rank)\n")
+    assert [mistake.cure for mistake in found] == ["Did you mean $(alpha)?", "Did you mean $(process)?"]
+
+
+def test_a_macro_with_a_default_need_not_be_defined(described):
+    assert described("process = a.py\nparameters = $(alpha:1)\n").template["PescParameters"] == '{ "1" }'
+
+
+def test_a_macro_that_nothing_defines_is_a_warning_in_a_file_of_htcondor(described):
+    found = described("executable = run.sh\narguments = $(nope)\nqueue\n", name="job.sub")
+    assert [warning.what for warning in found.warnings] == ["nothing defines the macro $(nope)"]
+
+
+def test_a_comment_after_a_value_is_explained(mistakes):
+    assert "comments stand on lines of their own" in only(mistakes("process = a.py\nrepetitions = 3 # three\n")).cure
+
+
+def test_quotes_around_a_name_are_explained(mistakes):
+    assert only(mistakes('process = "a.py"\n')).cure == "Write it without: process = a.py"
 
 
 def test_a_word_used_as_a_macro_is_no_mistake(described):
