@@ -15,6 +15,7 @@ _ESCAPED = {"b": "\b", "t": "\t", "n": "\n", "f": "\f", "r": "\r", "v": "\v", "a
 _UNESCAPED = {character: f"\\{letter}" for letter, character in _ESCAPED.items()} | {"\\": "\\\\"}
 _SPECIAL = re.compile(r"[\x00-\x1f\\\x7f-\U0010ffff]")
 _PLAIN_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
+_QUOTED_NAME = re.compile(r"\s*'((?:[^'\\]|\\.)*)'", re.DOTALL)
 _BETWEEN_STRINGS = re.compile(r'\s*"((?:[^"\\]|\\.)*)"', re.DOTALL)
 
 
@@ -25,6 +26,11 @@ class BadLiteral(Exception):
 def unquoted(token: str) -> str:
     """Read the string that one token, possibly several strings side by side, stands for."""
     return "".join(unescaped(part) for part in _BETWEEN_STRINGS.findall(token))
+
+
+def unquoted_name(token: str) -> str:
+    """Read the name in quotes that one token stands for; names side by side join as strings do."""
+    return "".join(unescaped(part) for part in _QUOTED_NAME.findall(token))
 
 
 def unescaped(body: str) -> str:

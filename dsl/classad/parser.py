@@ -1,48 +1,34 @@
 """From text to tree.
 
-`classad.lark` says what may be written; this file turns what Lark finds into
-trees, and what Lark refuses into a ClassAdSyntaxError. Lark is imported by the
-first text that is more than a plain literal, because importing it and building
-its tables takes longer than a command may take to start.
+`classad.lark` says what may be written; `builder.py` makes trees of it; what
+cannot be read becomes a ClassAdSyntaxError here. Lark is imported by the first
+text that is more than a plain literal, because importing it and building its
+tables takes longer than a command may take to start.
+
+Lark reads the grammar and makes the tables; the loop over them is ours. With
+twelve levels of precedence most of what an LALR parser does is to raise an
+operand from one level to the next: `_Reader` takes such a chain in one step.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from dsl.classad.builder import Builder, Refused
 from dsl.classad.errors import ClassAdSyntaxError
-from dsl.classad.literals import KEYWORDS, BadLiteral, unescaped, unquoted
-from dsl.classad.times import read_abs_time, read_rel_time
-from dsl.classad.tree import (
-    Binary,
-    Call,
-    Conditional,
-    Elvis,
-    ListTree,
-    Literal,
-    Logic,
-    Parenthesis,
-    RecordTree,
-    Reference,
-    Select,
-    Subscript,
-    Tree,
-    Unary,
-    depth_of,
-)
-from dsl.classad.values import AbsTime, RelTime
-
-if TYPE_CHECKING:
-    from lark import Token, UnexpectedInput
+from dsl.classad.literals import KEYWORDS
+from dsl.classad.tree import Literal, Tree, depth_of
 
 MAX_TEXT = 1 << 20
 """Characters in one text: far beyond any policy, small enough to be read in seconds."""
 
 MAX_DEPTH = 200
 """Levels of nesting; HTCondor stops at about 165. Walking a tree must not exhaust the stack."""
+
+MAX_OPEN = 8 * MAX_DEPTH
+"""States that may be open while a text is read: more than a tree of MAX_DEPTH levels needs."""
 
 _PLAIN = re.compile(
     r"\s*(?:(-?(?:0|[1-9][0-9]{0,17}))|\"([^\"\\\0]*)\"|(true|false|undefined|error))\s*\Z", re.IGNORECASE
@@ -59,7 +45,7 @@ def parse_tree(text: str) -> Tree:
         return Literal(string) if string is not None else Literal(KEYWORDS[keyword.lower()])
     if len(text) > MAX_TEXT:
         raise ClassAdSyntaxError(text, MAX_TEXT, f"the expression is longer than {MAX_TEXT} characters")
-    return _check_depth(text, _lark()(text))
+    return _check_depth(text, _reader().read(text))
 
 
 def _check_depth(text: str, tree: Tree) -> Tree:
@@ -68,143 +54,148 @@ def _check_depth(text: str, tree: Tree) -> Tree:
         return tree
     if depth_of(tree) <= MAX_DEPTH:
         return tree
-    raise ClassAdSyntaxError(
-        text, 0, f"the expression is nested deeper than {MAX_DEPTH} levels", "Split it into several attributes."
-    )
+    raise _too_deep(text, 0)
+
+
+def _too_deep(text: str, offset: int) -> ClassAdSyntaxError:
+    what = f"the expression is nested deeper than {MAX_DEPTH} levels"
+    return ClassAdSyntaxError(text, offset, what, "Split it into several attributes.")
 
 
 @lru_cache(maxsize=1)
-def _lark() -> Callable[[str], Tree]:
-    from lark import Lark, UnexpectedInput
+def _reader() -> _Reader:
+    return _Reader()
 
-    lark = Lark.open("classad.lark", rel_to=__file__, parser="lalr", transformer=_Builder(), maybe_placeholders=False)
 
-    def parse(text: str) -> Tree:
+class _Reader:
+    """Runs the tables that Lark makes of the grammar."""
+
+    def __init__(self) -> None:
+        from lark import Lark
+        from lark.parsers.lalr_analysis import Shift
+
+        builder = Builder()
+        lark = Lark.open(
+            "classad.lark",
+            rel_to=__file__,
+            parser="lalr",
+            lexer="basic",
+            transformer=builder,
+            maybe_placeholders=False,
+        )
+        tables: Any = lark.parse_interactive("").parser_state.parse_conf
+        self.start, self.end = tables.start_state, tables.end_state
+        self.actions: dict[int, dict[str, tuple[Any, Any]]] = tables.states
+        self.callbacks: dict[Any, Any] = tables.callbacks
+        self.shift = Shift
+        self.tokens = builder.tokens
+        self.units = {rule for rule in tables.callbacks if _only_raises(rule)}
+        self.raised: dict[tuple[int, int, str], int] = {}
+        self.values = _scanner(lark, without=())
+        # After a value a sign is an operator, even directly before a digit.
+        self.operators = _scanner(lark, without=("INTEGER", "REAL"))
+        self.scanners = {
+            state: self.values if "INTEGER" in actions else self.operators for state, actions in tables.states.items()
+        }
+
+    def read(self, text: str) -> Tree:
+        actions, shift, units, raised = self.actions, self.shift, self.units, self.raised
+        states: list[int] = [self.start]
+        values: list[Any] = []
+        place = 0
+        while True:
+            found = self.scanners[states[-1]].match(text, place)
+            kind = found.lastgroup if found is not None else None
+            if found is None or kind is None:
+                raise self.refused(text, place, states[-1])
+            name = "$END" if kind == _END else kind
+            while True:
+                state = states[-1]
+                action = actions[state].get(name)
+                if action is None:
+                    raise self.refused(text, found.start(kind), state)
+                if action[0] is shift:
+                    break
+                rule = action[1]
+                if rule in units:
+                    key = states[-2], state, name
+                    states[-1] = raised.get(key) or self.raise_operand(key)
+                else:
+                    self.reduce(rule, states, values, text, found.start(kind))
+                if name == "$END" and states[-1] == self.end:
+                    tree: Tree = values[-1]
+                    return tree
+            if len(states) > MAX_OPEN:
+                raise _too_deep(text, found.start(kind))
+            states.append(action[1])
+            token = self.tokens.get(name)
+            written = found[kind]
+            try:
+                values.append(written if token is None else token(written, found.start(kind)))
+            except Refused as refused:
+                raise ClassAdSyntaxError(text, *refused.args) from None
+            place = found.end()
+
+    def reduce(self, rule: Any, states: list[int], values: list[Any], text: str, place: int) -> None:
+        size = len(rule.expansion)
+        parts = values[len(values) - size :]
+        del states[len(states) - size :], values[len(values) - size :]
         try:
-            tree: Tree = lark.parse(text)  # type: ignore[assignment]
-        except UnexpectedInput as refused:
-            raise _syntax_error(text, refused) from None
-        except _Refused as refused:
-            raise ClassAdSyntaxError(text, *refused.args) from None
-        return tree
+            values.append(self.callbacks[rule](parts))
+        except Refused as refused:
+            _, what, why = refused.args
+            raise ClassAdSyntaxError(text, max(0, text.rfind(parts[0], 0, place)), what, why) from None
+        states.append(self.actions[states[-1]][rule.origin.name][1])
 
-    return parse
+    def raise_operand(self, key: tuple[int, int, str]) -> int:
+        """Follow an operand up the levels that do nothing to it, until something else is to be done."""
+        below, state, name = key
+        while True:
+            action = self.actions[state].get(name)
+            if action is None or action[0] is self.shift or action[1] not in self.units:
+                self.raised[key] = state
+                return state
+            state = int(self.actions[below][action[1].origin.name][1])
+            if state == self.end:
+                return state
 
-
-class _Refused(Exception):
-    """A text that fits the grammar and means nothing: offset, message, reason."""
-
-
-class _Builder:
-    """What Lark calls when it has read a syntax class: one method for each alias in the grammar."""
-
-    def integer(self, found: list[Token]) -> Tree:
-        number = int(found[0][:_MAX_DIGITS])
-        if not -(1 << 63) <= number < 1 << 63:
-            raise _Refused(found[0].start_pos, "the integer does not fit into 64 bits", "Write it as a real: 1.0e20.")
-        return Literal(number)
-
-    def real(self, found: list[Token]) -> Tree:
-        return Literal(float(found[0]))
-
-    def string(self, found: list[Token]) -> Tree:
-        return Literal(_readable(found[0], unquoted))
-
-    def keyword(self, found: list[Token]) -> Tree:
-        return Literal(KEYWORDS[found[0].lower()])
-
-    def reference(self, found: list[Token]) -> Tree:
-        return Reference(_name(found[0]))
-
-    def absolute(self, found: list[Token]) -> Tree:
-        return Reference(_name(found[0]), absolute=True)
-
-    def select(self, found: list[Any]) -> Tree:
-        return Select(found[0], _name(found[1]))
-
-    def subscript(self, found: list[Tree]) -> Tree:
-        return Subscript(found[0], found[1])
-
-    def call(self, found: list[Any]) -> Tree:
-        name = _name(found[0])
-        match found[1:]:
-            case [Literal(str(text))] if name.lower() in _TIMES:
-                time = _TIMES[name.lower()](text)
-                if time is None:
-                    raise _Refused(found[0].start_pos, f"{name} cannot read {text!r}", _TIME_ADVICE)
-                return Literal(time)
-            case arguments:
-                return Call(name, tuple(arguments))
-
-    def parenthesis(self, found: list[Tree]) -> Tree:
-        return Parenthesis(found[0])
-
-    def listing(self, found: list[Tree]) -> Tree:
-        return ListTree(tuple(found))
-
-    def record(self, found: list[tuple[str, Tree]]) -> Tree:
-        # A repeated attribute keeps its first spelling and its last expression.
-        spelling: dict[str, str] = {}
-        items: dict[str, Tree] = {}
-        for name, item in found:
-            items[spelling.setdefault(name.lower(), name)] = item
-        return RecordTree(tuple(items.items()))
-
-    def attribute(self, found: list[Any]) -> tuple[str, Tree]:
-        return _name(found[0]), found[1]
-
-    def elvis(self, found: list[Any]) -> Tree:
-        return Elvis(found[0], found[2])
-
-    def unary(self, found: list[Any]) -> Tree:
-        return Unary(str(found[0]), found[1])
-
-    def binary(self, found: list[Any]) -> Tree:
-        left, token, right = found
-        operator = token.lower()
-        return Binary(_SPELLINGS.get(operator, operator), left, right)
-
-    def conjunction(self, found: list[Tree]) -> Tree:
-        return Logic("&&", tuple(found))
-
-    def disjunction(self, found: list[Tree]) -> Tree:
-        return Logic("||", tuple(found))
-
-    def conditional(self, found: list[Tree]) -> Tree:
-        return Conditional(found[0], found[1], found[2])
+    def refused(self, text: str, place: int, state: int) -> ClassAdSyntaxError:
+        """Say what stands where, what could have stood there, and what the writer may have meant."""
+        offset = _after_blanks(text, place)
+        wants_value = "NAME" in self.actions[state]
+        reason = "A value or a name is expected here." if wants_value else "An operator or the end is expected here."
+        if offset >= len(text):
+            return ClassAdSyntaxError(text, len(text.rstrip()), "the expression ends too early", reason)
+        for pattern, advice in _ADVICE:
+            if pattern.match(text, offset):
+                reason = advice
+                break
+        word = _WORD.match(text, offset)
+        return ClassAdSyntaxError(text, offset, f"cannot read {word[0] if word else ''!r} here", reason)
 
 
-_MAX_DIGITS = 21
-"""Of an integer; reading far more takes quadratic time, and one with so many is refused in any case."""
-_SPELLINGS = {"=?=": "is", "=!=": "isnt"}
-_TIMES: dict[str, Callable[[str], AbsTime | RelTime | None]] = {"abstime": read_abs_time, "reltime": read_rel_time}
-_TIME_ADVICE = 'Write absTime("2024-01-31T12:00:00+01:00") or relTime("1+02:03:04").'
+_END = "END_OF_TEXT"
 
 
-def _name(token: Token) -> str:
-    return _readable(token, lambda quoted: unescaped(quoted[1:-1])) if token[0] == "'" else str(token)
+def _only_raises(rule: Any) -> bool:
+    return len(rule.expansion) == 1 and rule.options.expand1 and rule.alias is None and not rule.expansion[0].is_term
 
 
-def _readable(token: Token, read: Callable[[str], str]) -> str:
-    try:
-        return read(token)
-    except BadLiteral as bad:
-        raise _Refused(token.start_pos, *bad.args) from None
+def _scanner(lark: Any, without: tuple[str, ...]) -> re.Pattern[str]:
+    """Make the pattern of blanks, comments and then one token; the name of its group is that of the terminal."""
+    terminals = [each for each in lark.terminals if each.name not in (*without, *lark.ignore_tokens)]
+    ignored = [each.pattern.to_regexp() for each in lark.terminals if each.name in lark.ignore_tokens]
+    terminals.sort(key=lambda each: (-each.priority, -each.pattern.max_width))
+    named = [f"(?P<{each.name}>{each.pattern.to_regexp()})" for each in terminals]
+    return re.compile(f"(?:{'|'.join(ignored)})*+(?:{'|'.join(named)}|(?P<{_END}>\\Z))")
 
 
-def _syntax_error(text: str, refused: UnexpectedInput) -> ClassAdSyntaxError:
-    """Say what stands where, what could have stood there, and what the writer may have meant."""
-    expected = getattr(refused, "allowed", None) or getattr(refused, "expected", None) or ()
-    reason = "A value or a name is expected here." if "NAME" in expected else "An operator or the end is expected here."
-    offset = refused.pos_in_stream or 0
-    if getattr(getattr(refused, "token", None), "type", None) == "$END":
-        return ClassAdSyntaxError(text, len(text.rstrip()), "the expression ends too early", reason)
-    for pattern, advice in _ADVICE:
-        if pattern.match(text, offset):
-            reason = advice
-            break
-    word = _WORD.match(text, offset)
-    return ClassAdSyntaxError(text, offset, f"cannot read {word[0] if word else ''!r} here", reason)
+_BLANKS = re.compile(r"(?:\s+|//[^\n]*|/\*.*?\*/)*+", re.DOTALL)
+
+
+def _after_blanks(text: str, place: int) -> int:
+    found = _BLANKS.match(text, place)
+    return place if found is None else found.end()
 
 
 _WORD = re.compile(r"\w{1,40}|.", re.DOTALL)
