@@ -387,7 +387,9 @@ class Loop:
                             log.info("welcome in pool %s", pool, extra={"pool": pool})
                         case Refused(code, words_of_schedd):
                             log.error("the schedd refuses this startd: %s", words_of_schedd, extra={"code": code})
-                            welcome = False
+                            self.happened(Heard(message))
+                            # Nothing more comes here: only a new Hello tells it again what runs on this machine.
+                            return False
                     self.happened(Heard(message))
         except ConnectionClosed:
             pass
