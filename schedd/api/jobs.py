@@ -16,7 +16,7 @@ from dsl.classad import Ad, is_true, literal
 from schedd.api.context import Context
 from schedd.api.gate import answer, is_local_owner
 from schedd.core.actions import act
-from schedd.core.ads import job_ad, job_json
+from schedd.core.ads import job_json, shown_ad
 from schedd.core.cluster import Cluster
 from schedd.core.job import Job
 from schedd.core.machine import Machine
@@ -96,7 +96,7 @@ async def get_history(context: Context, request: Request, claims: Claims) -> HTT
     async for cluster, job in _history(context, selection):
         if limit and len(ads) >= limit:
             break
-        if constraint is None or is_true(constraint.evaluate(job_ad(cluster, job.proc, job), now=now)):
+        if constraint is None or is_true(constraint.evaluate(shown_ad(cluster, job.proc, job), now=now)):
             ads.append(_project(job_json(cluster, job.proc, job), attributes))
     left_off = 0
     if limit and len(ads) >= limit and constraint is None:
@@ -195,7 +195,7 @@ def _singles(row: HistoryRow, proc: int | None) -> Iterator[Job]:
 
 
 def _outputs(cluster: Cluster, proc: int, job: Job) -> ClusterOutputs:
-    ad = job_ad(cluster, proc, None)
+    ad = shown_ad(cluster, proc, None)
     out, err = ad.evaluate("Out"), ad.evaluate("Err")
     return ClusterOutputs(
         proc, int(job.status), job.exit_code, job.exit_signal, job.last_machine, job.stdout, job.stderr, job.files,

@@ -8,6 +8,7 @@ from typing import Any
 
 from contract.vocabulary import JobStatus
 from dsl.classad import Ad, literal
+from dsl.submit import SubmitErrors
 from schedd.core.cluster import OURS, Cluster
 from schedd.core.job import Job
 
@@ -102,11 +103,25 @@ def _varying(cluster: Cluster, proc: int) -> dict[str, str]:
     return {name: text for name, text in cluster.varying(proc).items() if name.lower() not in OURS}
 
 
+def shown_ad(cluster: Cluster, proc: int, job: Job | None) -> Ad:
+    """The ad of a job for whoever only looks: what is known of it, though its submit file may be wrong for it."""
+    try:
+        return job_ad(cluster, proc, job)
+    except SubmitErrors:
+        ad = Ad(parent=template_ad(cluster))
+        for name, value in dynamic(cluster, proc, job).items():
+            ad[name] = literal(value)
+        return ad
+
+
 def job_json(cluster: Cluster, proc: int, job: Job | None) -> dict[str, Any]:
-    """The whole ad of a job as JSON; the template's part is made once."""
+    """The ad of a job, as `shown_ad`, in JSON; the template's part is made once."""
     if cluster.json is None:
         cluster.json = template_ad(cluster).to_json()
-    varying = _varying(cluster, proc)
+    try:
+        varying = _varying(cluster, proc)
+    except SubmitErrors:
+        varying = {}
     return {
         **cluster.json,
         **(Ad.from_texts(varying).to_json() if varying else {}),

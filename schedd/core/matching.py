@@ -33,9 +33,12 @@ def file_rest(pool: Pool, cluster: Cluster, now: float) -> None:
     filing.rest_tickets.pop(cluster.id, None)
     if cluster.rest == 0 or state.rest_status != 1:
         return
-    ad = job_ad(cluster, next(cluster.rest_procs()), None)
-    if _differs_by_job(pool, cluster, ad):
-        filing.windowed.add(cluster.id)
+    try:
+        ad = job_ad(cluster, next(cluster.rest_procs()), None)
+    except SubmitErrors:
+        ad = None                  # one by one: only those are held that cannot be described
+    if ad is None or cluster.id in filing.windowed or _differs_by_job(pool, cluster, ad):
+        _open_window(pool, cluster, now)
         _fill_window(pool, cluster, now)
     else:
         kind = filing.kinds.get(cluster.id)
@@ -166,8 +169,8 @@ def request_of(ad: Ad, now: float) -> Amounts | str:
 
 def grant_message(pool: Pool, cluster: Cluster, job: Job, run: Run) -> Grant:
     """The instruction to carry out the current run of `job`."""
-    return Grant(job.run_id, run.claim, program_of(cluster, job.proc), job_texts(cluster, job.proc, job), cluster.owner,
-                 queued=run.queued)
+    program = program_of(cluster, job.proc, run.claim)
+    return Grant(job.run_id, run.claim, program, job_texts(cluster, job.proc, job), cluster.owner, queued=run.queued)
 
 
 def _grant(pool: Pool, found: Match, queued: bool, now: float) -> None:
@@ -181,6 +184,7 @@ def _grant(pool: Pool, found: Match, queued: bool, now: float) -> None:
     except SubmitErrors as errors:
         job.attempt -= 1
         hold(pool, cluster, job, str(errors), HoldCode.BROKEN_DESCRIPTION, now)
+        pool.filing.wanted = True  # the room is still there for others
         return
     job.run, job.lapsed = run, None
     if queued:
@@ -213,6 +217,15 @@ def _room(request: Amounts, offers: Sequence[Offer]) -> int:
     return min(room, MOST_AT_ONCE)
 
 
+def _open_window(pool: Pool, cluster: Cluster, now: float) -> None:
+    """From now on the jobs of `cluster` are each filed under a kind of their own."""
+    if cluster.id not in pool.filing.windowed:
+        pool.filing.windowed.add(cluster.id)
+        pool.filing.kinds.pop(cluster.id, None)
+        for job in list(cluster.jobs.values()):
+            file_job(pool, cluster, job, now)
+
+
 def _fill_window(pool: Pool, cluster: Cluster, now: float) -> None:
     idle_rows = cluster.state.counts.idle - (cluster.rest if cluster.state.rest_status == 1 else 0)
     if cluster.rest == 0 or cluster.state.rest_status != 1 or idle_rows > WINDOW // 2:
@@ -239,6 +252,8 @@ def _differs_by_job(pool: Pool, cluster: Cluster, ad: Ad) -> bool:
         names = _significant(pool, ad)
         return bool(names & DYNAMIC)
     varying = {name.lower() for name in cluster.varying(0)}
+    # A command may make no attribute of the first job, and one of the next: "request_memory = undefined".
+    varying |= {name.lstrip("+").replace("_", "").lower() for name in cluster.record.submission.varying}
     return bool(_significant(pool, ad) & (varying | DYNAMIC))
 
 
@@ -253,7 +268,8 @@ def _significant(pool: Pool, ad: Ad) -> set[str]:
         internal, external = references(expression, ad)
         for reference in internal | external:
             name = _bare(reference)
-            if name not in names and name in ad:
+            # What is known of a job only when it has run matters before it does.
+            if name not in names and (name in ad or name in DYNAMIC):
                 names.add(name)
                 queue.append(name)
     return names

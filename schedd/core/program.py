@@ -5,33 +5,48 @@ from typing import Any
 
 import msgspec
 
-from contract.messages import Content, NamedContent, Program
-from dsl.classad import Ad
+from contract.messages import Amounts, Content, NamedContent, Program
+from dsl.classad import Ad, references
 from dsl.submit import Mistake, SubmitErrors
 from dsl.submit.quoting import BadQuoting, read_environment, split
 from schedd.core.ads import job_ad
-from schedd.core.cluster import Cluster
+from schedd.core.cluster import DYNAMIC, Cluster
 
 READ = frozenset(
     "cmd args arguments environment iwd in transferinput transferoutput pescprocess pescmain pescparameters "
-    "pescsharedfiles pescmemorylimit pescdisklimit requestmemory requestdisk".split()
+    "pescsharedfiles pescmemorylimit pescdisklimit".split()
 )
 """Attributes, in lower case, that a program is made from."""
 
 NO_FILE = frozenset({"", "/dev/null"})
 
 
-def program_of(cluster: Cluster, proc: int) -> Program:
-    """What job `proc` starts; made once per cluster where only the rank differs."""
-    varying = cluster.varying(proc)
-    if any(name.lower() in READ for name in varying):
-        return _make(cluster, job_ad(cluster, proc, None), proc)
-    if cluster.program is None:
-        cluster.program = _make(cluster, job_ad(cluster, proc, None), proc)
-    return msgspec.structs.replace(cluster.program, rank=proc)
+def program_of(cluster: Cluster, proc: int, claim: Amounts) -> Program:
+    """What job `proc` starts; made once per cluster where only rank and limits differ."""
+    program = cluster.program
+    if program is None:
+        varying = {name.lower() for name in cluster.varying(proc)}
+        ad = job_ad(cluster, proc, None)
+        program = _make(cluster, ad, proc)
+        if _is_for_all(ad, varying):
+            cluster.program = program
+    return msgspec.structs.replace(
+        program, rank=proc,
+        memory_limit_mib=(program.memory_limit_mib and claim.memory_mib) or None,
+        disk_limit_kib=(program.disk_limit_kib and claim.disk_kib) or None,
+    )
+
+
+def _is_for_all(ad: Ad, varying: set[str]) -> bool:
+    """Whether what the program is made from is the same for every job."""
+    if not varying.isdisjoint(READ):
+        return False
+    own = varying | DYNAMIC
+    return all(own.isdisjoint(name.lower() for name in references(ad[name], ad)[0]) for name in READ if name in ad)
 
 
 def _make(cluster: Cluster, ad: Ad, rank: int) -> Program:
+    """The program of one job; its limits are only whether there are any."""
     try:
         arguments = split(_text(ad, "Arguments")) if "Arguments" in ad else _text(ad, "Args").split()
         environment = read_environment(_text(ad, "Environment"))
@@ -57,8 +72,8 @@ def _make(cluster: Cluster, ad: Ad, rank: int) -> Program:
         inputs=_named(files, iwd, _listed(_text(ad, "TransferInput"))),
         shared=_named(files, iwd, _texts(ad, "PescSharedFiles")),
         output_files=_listed(_text(ad, "TransferOutput")) if "TransferOutput" in ad else None,
-        memory_limit_mib=_limit(ad, "PescMemoryLimit", "RequestMemory"),
-        disk_limit_kib=_limit(ad, "PescDiskLimit", "RequestDisk"),
+        memory_limit_mib=1 if ad.evaluate("PescMemoryLimit") is True else None,
+        disk_limit_kib=1 if ad.evaluate("PescDiskLimit") is True else None,
     )
 
 
@@ -86,10 +101,3 @@ def _text(ad: Ad, name: str) -> str:
 def _texts(ad: Ad, name: str) -> list[str]:
     value: Any = ad.evaluate(name)
     return [item for item in value if isinstance(item, str)] if isinstance(value, list) else []
-
-
-def _limit(ad: Ad, switch: str, amount: str) -> int | None:
-    value = ad.evaluate(amount)
-    if ad.evaluate(switch) is True and isinstance(value, int | float) and value > 0:
-        return int(value)
-    return None

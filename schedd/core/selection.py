@@ -12,7 +12,8 @@ from contract.problems import Problem
 from contract.requests import Selection
 from contract.vocabulary import JobId
 from dsl.classad import ClassAdSyntaxError, Expression, is_true, parse, references
-from schedd.core.ads import job_ad, template_ad
+from dsl.submit import SubmitErrors
+from schedd.core.ads import shown_ad, template_ad
 from schedd.core.cluster import DYNAMIC, Cluster
 from schedd.core.job import Job
 
@@ -99,7 +100,11 @@ def whole_rest(want: Wanted, now: float) -> bool | None:
     if want.constraint is None:
         return True
     names = {name.lower() for name in _names(want.constraint, cluster)}
-    if names & (PER_JOB | {name.lower() for name in cluster.varying(cluster.state.next_proc)}):
+    try:
+        varying = {name.lower() for name in cluster.varying(cluster.state.next_proc)}
+    except SubmitErrors:
+        return None
+    if names & (PER_JOB | varying):
         return None
     return _holds(want, next(cluster.rest_procs()), None, now)
 
@@ -140,7 +145,7 @@ def jobs_meant(want: Wanted, now: float) -> Iterator[tuple[JobId, Job | None]]:
 
 def _holds(want: Wanted, proc: int, job: Job | None, now: float) -> bool:
     assert want.constraint is not None
-    return is_true(want.constraint.evaluate(job_ad(want.cluster, proc, job), now=now))
+    return is_true(want.constraint.evaluate(shown_ad(want.cluster, proc, job), now=now))
 
 
 def _names(constraint: Expression, cluster: Cluster) -> set[str]:

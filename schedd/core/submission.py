@@ -2,7 +2,6 @@
 
 import re
 
-from contract.messages import Amounts
 from contract.problems import Problem
 from contract.requests import Submission, Submitted, Totals
 from contract.vocabulary import MAX_BLOB_BYTES, MAX_REPETITIONS, HoldCode, JobStatus
@@ -112,11 +111,10 @@ def check_meaning(cluster: Cluster, now: float) -> None:
             raise Problem("bad_submission", f"{name[:100]} is not an expression.\n{error}", CURE) from None
     for proc in {0, cluster.count - 1}:
         try:
-            ad = job_ad(cluster, proc, None)
-            program_of(cluster, proc)
+            request = request_of(job_ad(cluster, proc, None), now)
+            if isinstance(request, str):
+                raise Problem("bad_submission", request,
+                              "Ask for amounts that are numbers, or expressions that give one.")
+            program_of(cluster, proc, request)
         except SubmitErrors as errors:
             raise Problem("bad_submission", f"Job {proc} of it cannot be described.\n{errors}", CURE) from None
-        request = request_of(ad, now)
-        if isinstance(request, str):
-            raise Problem("bad_submission", request, "Ask for amounts that are numbers, or expressions that give one.")
-        assert isinstance(request, Amounts)
