@@ -5,8 +5,8 @@ import pytest
 from contract.messages import AdChanged, Amounts
 from dsl.classad import Ad
 from schedd.core.matchmaker import Demand, Match, Offer, Share, negotiate
-from schedd.core.waiting import Kind, Ticket
 from schedd.core.runs import on_ad
+from schedd.core.waiting import Kind, Ticket
 from tests.builders import NOON, Lab
 
 EVEN = {"dana": Share(0.0, 0.5), "lee": Share(0.0, 0.5)}
@@ -60,7 +60,8 @@ def test_who_has_used_less_of_late_is_due_more():
 
 
 def test_one_users_jobs_go_by_their_own_priority_then_in_order_of_submission():
-    demands = [a_demand(cluster=1), a_demand(cluster=3, kind=a_kind(1)), a_demand(cluster=2, kind=a_kind(2), priority=5)]
+    demands = [a_demand(cluster=1), a_demand(cluster=3, kind=a_kind(1)),
+               a_demand(cluster=2, kind=a_kind(2), priority=5)]
     assert [cluster for cluster, _, _ in places(demands, [an_offer(cpus=3.0)])] == [2, 1, 3]
 
 
@@ -108,7 +109,8 @@ def test_jobs_are_spread_over_equal_machines():
 # --- who may go where ---
 
 
-@pytest.mark.parametrize("requirements", ["false", "undefined", "1/0", '"yes"', "TARGET.Mips > 500", "TARGET.Missing > 1"])
+@pytest.mark.parametrize("requirements", ["false", "undefined", "1/0", '"yes"', "TARGET.Mips > 500",
+                                          "TARGET.Missing > 1"])
 def test_a_job_goes_nowhere_that_its_requirements_are_not_true(requirements):
     assert places([a_demand(kind=a_kind(Requirements=requirements))], [an_offer(Mips="100")]) == []
 
@@ -147,7 +149,8 @@ def test_tenths_of_a_cpu_fill_a_cpu():
 
 def test_verdicts_save_work_and_change_nothing():
     verdicts = {}
-    demands, offers = [a_demand(kind=a_kind(Requirements="TARGET.Cpus > 1"), jobs=3)], [an_offer("a"), an_offer("b", 2.0)]
+    demands = [a_demand(kind=a_kind(Requirements="TARGET.Cpus > 1"), jobs=3)]
+    offers = [an_offer("a"), an_offer("b", 2.0)]
     first = places(demands, offers, verdicts=verdicts)
     assert verdicts == {(0, "a", 1): None, (0, "b", 1): 0.0}
     assert places(demands, offers, verdicts=verdicts) == first
