@@ -23,7 +23,7 @@ from schedd.core.matching import match
 from schedd.core.outcome import Outcome
 from schedd.core.pool import Pool, Settings
 from schedd.core.restored import restore
-from schedd.core.runs import tick
+from schedd.core.runs import move_clocks, tick
 from schedd.store.rows import Statement, statements
 from schedd.store.store import NotSaved, Store
 
@@ -37,11 +37,16 @@ MOST_IN_A_GROUP = 5_000
 BUSY_GROUP = 4
 COALESCE_SECONDS = 0.002
 TICK_SECONDS = 1.0
+LARGEST_DRIFT_SECONDS = 30.0
 LONGEST_RETRY_SECONDS = 5.0
 
 
 class Clock:
-    """Wall time that never goes back nor jumps: a lease must not end because a clock was set."""
+    """Wall time that runs evenly between calls of `follow_wall`.
+
+    When the machine's clock was set, or it slept, leases must not end by that: whoever
+    calls `follow_wall` moves them along.
+    """
 
     def __init__(self) -> None:
         self._wall = time.time()
@@ -49,6 +54,14 @@ class Clock:
 
     def __call__(self) -> float:
         return self._wall + (time.monotonic() - self._start)
+
+    def follow_wall(self) -> float:
+        """Go by the wall clock again if it is far off; return by how much it was."""
+        jump = time.time() - self()
+        if abs(jump) < LARGEST_DRIFT_SECONDS:
+            return 0.0
+        self._wall += jump
+        return jump
 
 
 class Edges(Protocol):
@@ -66,7 +79,7 @@ class Edges(Protocol):
 class Loop:
     """One per schedd. `ask` and `tell` may be called from the event loop's thread only."""
 
-    def __init__(self, pool: Pool, store: Store, edges: Edges, clock: Callable[[], float]) -> None:
+    def __init__(self, pool: Pool, store: Store, edges: Edges, clock: Clock) -> None:
         self.pool = pool
         self.store = store
         self.clock = clock
@@ -196,6 +209,10 @@ class Loop:
     async def _tick(self) -> None:
         while True:
             await asyncio.sleep(TICK_SECONDS)
+            jump = self.clock.follow_wall()
+            if jump:
+                log.warning("the clock was set by %.0f s", jump)
+                self.tell(move_clocks, jump)
             if self.trouble is None:
                 self.tell(tick)
 

@@ -187,6 +187,15 @@ def tick(pool: Pool, now: float) -> None:
     pool.filing.verdicts.clear()
 
 
+def move_clocks(pool: Pool, now: float, jump: float) -> None:
+    """The wall clock jumped: what is measured from one moment to another must not see it."""
+    for machine in pool.machines.values():
+        machine.last_heard_at += jump
+        machine.avoid_until += jump if machine.avoid_until else 0.0
+    for account in pool.accounts.values():
+        account.at += jump
+
+
 def _recall_queued(pool: Pool, machine: Machine, now: float) -> None:
     """What has lain ready too long could start elsewhere: take it back, and queue nothing more there for now."""
     for run_id in list(machine.ahead):
