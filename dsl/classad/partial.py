@@ -36,7 +36,6 @@ _GATHERING = frozenset({"+", "*", "&", "|", "^"})
 _UNSTEADY = frozenset({"time", "currenttime", "random", "abstime", "daytime", "formattime"})
 """Functions whose value without arguments changes from one evaluation to the next; `random` changes with them too."""
 
-_MAX_FOLLOWED = 20
 _NO_AD = Ad()
 
 
@@ -56,7 +55,8 @@ class _Split(NamedTuple):
 class _Flattening:
     def __init__(self, ad: Ad) -> None:
         self.ad = ad
-        self.following: list[str] = []
+        self.known: dict[str, Literal | None] = {}
+        """What attributes are worth; None while one is being sought, and for one that stays a name."""
 
     def tree(self, tree: Tree) -> Tree:
         match tree:
@@ -94,18 +94,17 @@ class _Flattening:
     def name(self, tree: Reference | Select) -> Tree:
         """Replace a name by its value where that is a scalar and `ad` alone gives it."""
         internal, external = references(Expression(tree), self.ad)
-        if external or not internal or len(self.following) > _MAX_FOLLOWED:
+        if external or not internal:
             return tree
         name = tree.name.lower()
         if isinstance(tree, Select) and not _is_mine(tree):
             value = evaluate(Expression(tree), self.ad, None, None, None)
             return tree if isinstance(value, list | Ad) else Literal(value)
-        if name in self.following:
-            return tree
-        self.following.append(name)
-        flat = self.tree(self.ad[name].tree)
-        self.following.pop()
-        return flat if isinstance(flat, Literal) else tree
+        if name not in self.known:
+            self.known[name] = None
+            flat = self.tree(self.ad[name].tree)
+            self.known[name] = flat if isinstance(flat, Literal) else None
+        return self.known[name] or tree
 
     def split(self, tree: Tree) -> Tree | _Split:
         """Flatten an operation of `_GATHERING` and keep its known operand apart for the operation around it."""

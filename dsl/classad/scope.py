@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from dsl.classad.ad import Ad
     from dsl.classad.expression import Expression
 
-MAX_STEPS = 200_000
+MAX_STEPS = 100_000
 """Attributes and list elements one evaluation may look at: some tenths of a second."""
 
 MAX_DEPTH = 300
