@@ -16,7 +16,7 @@ from schedd.core.job import IDLE, Job, Move, can
 from schedd.core.matching import file_job, file_rest
 from schedd.core.outcome import Ended
 from schedd.core.pool import Pool, close_if_over, move, say
-from schedd.core.selection import Wanted, rest_procs, rows, wanted, whole_rest
+from schedd.core.selection import Wanted, check_bounds, rest_procs, rows, wanted, whole_rest
 
 VERBS = {"hold": Move.HOLD, "release": Move.RELEASE, "remove": Move.REMOVE}
 DEFAULT_REASON = {"hold": "via pesc_hold (by user {user})", "release": "via pesc_release (by user {user})",
@@ -37,7 +37,10 @@ def act(pool: Pool, now: float, user: str, may_touch_all: bool, action: Action) 
         raise Problem("bad_request", "No jobs were named.", "Name ids, users, a constraint, or all jobs.")
     refused: list[str] = []
     changed = 0
-    for want in _permitted(pool, user, may_touch_all, selection, refused):
+    wants = _permitted(pool, user, may_touch_all, selection, refused)
+    for want in wants:
+        check_bounds(want, now)        # before anything is changed
+    for want in wants:
         changed += _apply(pool, want, action, user, bool(selection.ids), refused, now)
     return ActionAnswer(changed, refused)
 

@@ -115,15 +115,21 @@ def rest_procs(want: Wanted, now: float) -> Iterator[int]:
     if want.procs is not None:
         candidates: Iterable[int] = [proc for proc in want.procs if cluster.in_rest(proc)]
     else:
-        if cluster.rest > MOST_LOOKED_AT:
-            raise Problem(
-                "too_large",
-                f"The constraint tells the {cluster.rest} waiting jobs of cluster {cluster.id} apart; "
-                f"at most {MOST_LOOKED_AT} are looked at one by one.",
-                f"Name the cluster ({cluster.id}) without a constraint, or its jobs by number.",
-            )
+        check_bounds(want, now)
         candidates = list(cluster.rest_procs())
     return (proc for proc in candidates if want.constraint is None or _holds(want, proc, None, now))
+
+
+def check_bounds(want: Wanted, now: float) -> None:
+    """Refuse a constraint that would have to be evaluated too often."""
+    cluster = want.cluster
+    if want.procs is None and cluster.rest > MOST_LOOKED_AT and whole_rest(want, now) is None:
+        raise Problem(
+            "too_large",
+            f"The constraint tells the {cluster.rest} waiting jobs of cluster {cluster.id} apart; "
+            f"at most {MOST_LOOKED_AT} are looked at one by one.",
+            f"Name the cluster ({cluster.id}) without a constraint, or its jobs by number.",
+        )
 
 
 def jobs_meant(want: Wanted, now: float) -> Iterator[tuple[JobId, Job | None]]:
