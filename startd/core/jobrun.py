@@ -60,6 +60,8 @@ class JobRun:
     phase: Phase = Phase.GRANTED
     alive: bool = False
     """Its process exists, as far as is known."""
+    found: bool = False
+    """It was started by an earlier life of the startd."""
     ending: EndReason | None = None
     """Why we are ending it, if we are; the first reason stands."""
     message: str = ""

@@ -239,6 +239,9 @@ class StartdCore:
             self._changed[grant.run] = None
             return self._recall(known) if known.phase is Phase.ENDED else []
         if grant.run in self._tombs:
+            # Said again, should the schedd still count on a run that is over here.
+            self._saying.append(Ended(grant.run, RunEnd(
+                EndReason.EVICTED, message=f"The run is over on {self.name} already.", started=False)))
             return []
         bare = replace(grant, blobs={}) if grant.blobs else grant
         if grant.queued and not self._fits(grant.claim):
@@ -513,23 +516,28 @@ class StartdCore:
         return actions
 
     def _found(self, found: frozenset[RunId], now: float) -> list[Action]:
-        """Go on after a restart: with what runs or ran, and with what had not been started."""
-        actions: list[Action] = [Kill(run) for run in sorted(found - self.runs.keys())]
+        """Go on after a restart with what runs or ran; give back what never did.
+
+        What the runtime does not have was not started yet, or is over and forgotten and the full
+        disk did not take that. Only the schedd knows which, so it is not started here again.
+        """
+        strays = sorted(found - self.runs.keys())
+        self._bury(strays)
+        actions: list[Action] = [Record(Forgotten(strays)), *map(Kill, strays)] if strays else []
         for run in list(self.runs.values()):
             if run.phase is not Phase.GRANTED:
                 continue
             if run.run in found:
                 step(run, Turn.FOUND)
+                run.found = True
                 if run.ending is not None:
                     step(run, Turn.STOP)
                 actions.append(Readopt(run.grant))
             elif run.ending is not None:
                 actions += self._end(run, Turn.STOP, RunEnd(run.ending, message=run.message, started=False))
-            elif run.grant.queued:
-                self._waiting[run.run] = run.grant
-                self._made_room = True
             else:
-                actions += self._launch(run, run.grant)
+                actions += self._end(run, Turn.FAILED, RunEnd(
+                    EndReason.EVICTED, message="The startd was restarted before it started.", started=False))
         return actions
 
 
@@ -539,7 +547,7 @@ def _verdict(run: JobRun, over: Over) -> tuple[EndReason, str]:
     1. what we ended it for
     2. the kernel killed it for memory
     3. it wrote a file larger than its disk
-    4. nobody saw
+    4. nobody saw, or it was killed and a restart may have forgotten that it was us, and why
     5. it ended by itself
     """
     program = run.grant.program
@@ -551,6 +559,8 @@ def _verdict(run: JobRun, over: Over) -> tuple[EndReason, str]:
         return EndReason.DISK, words.file_too_large(program.disk_limit_kib)
     if over.exit_code is None and over.signal is None:
         return EndReason.LOST, "The process is gone and nobody saw how it ended."
+    if run.found and over.signal in (SIGKILL, program.kill_signal):
+        return EndReason.LOST, f"It was killed by signal {over.signal} around a restart of the startd."
     return EndReason.EXITED, ""
 
 

@@ -1,6 +1,6 @@
 """What a startd decides, by example. `test_histories` tries it on random ones."""
 
-from signal import SIGTERM, SIGXFSZ
+from signal import SIGKILL, SIGTERM, SIGXFSZ
 
 from contract.messages import (
     Acknowledge,
@@ -440,9 +440,29 @@ def restored(*entries, ad=None) -> StartdCore:
     return StartdCore.restore(entries, "lab-7", "own", AMOUNTS, {"START": "true"} if ad is None else ad)
 
 
-def test_a_run_that_was_never_started_is_started_after_a_restart():
+def test_a_run_that_the_runtime_does_not_have_is_given_back_after_a_restart():
+    """It may be over and forgotten, and only the full disk did not take that."""
     core = restored(Granted(a_grant()))
-    assert core.handle(Found(frozenset()), 0.0) == [Start(a_grant())]
+    assert core.handle(Found(frozenset()), 0.0) == [Record(Finished(RUN, core.runs[RUN].end))]
+    assert core.runs[RUN].end.reason is EndReason.EVICTED
+    assert not core.runs[RUN].end.started
+
+
+def test_a_kill_that_a_restart_may_have_forgotten_is_not_called_an_exit():
+    core = restored(Granted(a_grant()))
+    core.handle(Found(frozenset({RUN})), 0.0)
+    core.handle(over(code=None, signal=SIGKILL), 0.0)
+    core.handle(Collected(RUN), 0.0)
+    assert core.runs[RUN].end.reason is EndReason.LOST
+
+
+def test_a_grant_of_a_run_that_is_over_starts_nothing_and_is_answered():
+    core = ended(a_core())
+    core.handle(Heard(Acknowledge([RUN])), 1.0)
+    said(core)
+    assert core.handle(Heard(a_grant()), 1.0) == []
+    (answer,) = said(core)
+    assert (answer.run, answer.end.reason, answer.end.started) == (RUN, EndReason.EVICTED, False)
 
 
 def test_a_run_that_is_found_is_kept_and_not_started_again():
@@ -473,7 +493,13 @@ def test_a_run_that_was_to_end_and_never_started_is_stopped():
 
 def test_a_process_of_a_forgotten_run_is_killed_after_a_restart():
     core = restored(Forgotten([RUN]))
-    assert core.handle(Found(frozenset({RUN})), 0.0) == [Kill(RUN)]
+    assert core.handle(Found(frozenset({RUN})), 0.0) == [Record(Forgotten([RUN])), Kill(RUN)]
+
+
+def test_a_process_that_the_journal_does_not_know_is_killed_and_its_grant_starts_no_second_one():
+    core = restored()
+    assert core.handle(Found(frozenset({RUN})), 0.0) == [Record(Forgotten([RUN])), Kill(RUN)]
+    assert core.handle(Heard(a_grant()), 0.0) == []
 
 
 def test_an_end_is_final_across_a_restart():
