@@ -190,7 +190,8 @@ class Welcome(msgspec.Struct, frozen=True, tag="welcome"):
 
 
 class Refused(msgspec.Struct, frozen=True, tag="refused"):
-    """Answer to a `Hello` that cannot be accepted; the connection closes after it."""
+    """Answer to a `Hello` that cannot be accepted, or to whatever is said on a connection that
+    belongs to no machine any more; the connection closes after it."""
 
     code: str
     message: str

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from contract.messages import Content, FromSchedd, Grant, OutputChunk, Unwatch, Watch, encode
+from contract.messages import Content, FromSchedd, Grant, OutputChunk, Refused, Unwatch, Watch, encode
 from contract.vocabulary import INLINE_BYTES, RunId
 from schedd.store.store import Store
 
@@ -42,6 +42,8 @@ class Link:
 
     def post(self, messages: list[FromSchedd]) -> None:
         self._outgoing += messages
+        # Refused is the last word on a connection; its startd begins again with another.
+        self._closing = self._closing or any(type(message) is Refused for message in messages)
         self._wake.set()
 
     def close(self) -> None:

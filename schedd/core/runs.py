@@ -243,6 +243,9 @@ def _heard(pool: Pool, link: int, now: float) -> Machine | None:
     machine = pool.machines.get(name) if name is not None else None
     if machine is not None:
         machine.last_heard_at = now
+    else:
+        # Its lease ended, or another connection greeted in its name: only a new Hello mends that.
+        pool.outcome.send(link, Refused("not_found", "This connection belongs to no machine any more; connect again."))
     return machine
 
 
