@@ -1,23 +1,24 @@
 """What `pesc_submit --dry-run` shows: the jobs that a submit file asks for. It asks no pool."""
 
-import os
 import sys
 from collections.abc import Mapping
 
 from cli.common import DONE, count_of, say, say_json
-from dsl.submit import Description, Mistake, plain_text, read_environment, split_arguments
+from cli.culprits import missing
+from dsl.submit import Description, plain_text, read_environment, split_arguments
 
 LIMIT_JSON, LIMIT_TEXT = 1000, 1
-NULL = "/dev/null"
+CLUSTER = 1
+"""What `$(Cluster)` stands for where there is no cluster yet."""
 
 
-def show(description: Description, as_json: bool, limit: int | None, cluster: int) -> int:
+def show(description: Description, as_json: bool, limit: int | None) -> int:
     """Print the first jobs; missing files are warnings here, not errors."""
     if limit is None:
         limit = LIMIT_JSON if as_json else LIMIT_TEXT
-    warnings = [*description.warnings, *_missing(description)]
+    warnings = [*description.warnings, *missing(description)]
     expander = description.expander()
-    ads = ({**description.template, **expander.attributes(cluster, proc)}
+    ads = ({**description.template, **expander.attributes(CLUSTER, proc)}
            for proc in range(min(limit, description.count)))
     if as_json:
         say_json({"ok": True, "errors": [], "warnings": [warning.as_json() for warning in warnings],
@@ -28,7 +29,7 @@ def show(description: Description, as_json: bool, limit: int | None, cluster: in
         print(warning, file=sys.stderr)
     say(f"{count_of(description.count, 'job')} would be queued.")
     for proc, ad in enumerate(ads):
-        say(f"\nJob {cluster}.{proc}")
+        say(f"\nJob {CLUSTER}.{proc}")
         for name, text in sorted(ad.items(), key=lambda pair: pair[0].lower()):
             say(f"  {name} = {text}")
     if description.count > limit > 0:
@@ -48,26 +49,3 @@ def job(proc: int, ad: Mapping[str, str]) -> dict[str, object]:
         "attrs": dict(ad),
         "held": ad.get("JobStatus") == "5",
     }
-
-
-def mistake_for(description: Description, path: str, what: str, cure: str = "") -> Mistake:
-    """A mistake that points at where the submit file names `path`."""
-    name = os.path.basename(path)
-    for command in ("process", "executable", "input", "transfer_input_files", "shared_files"):
-        said = description.locate(command, what, "", cure, fragment=name)
-        if said.line and name in said.source:
-            return said
-    for command in ("transfer_input_files", "input", "shared_files", "process", "executable"):
-        said = description.locate(command, what, "", cure)
-        if said.line and command in description.varying:
-            return said
-    return Mistake(description.name, 0, 0, what, "", cure)
-
-
-def _missing(description: Description) -> list[Mistake]:
-    if not description.varying.keys().isdisjoint(("input", "transfer_input_files", "shared_files")):
-        paths = description.paths(0) if description.count else []
-    else:
-        paths = description.paths() if description.count else []
-    return [mistake_for(description, path, f"there is no file {path}", "Without it the jobs cannot be queued.")
-            for path in paths if not os.path.exists(path)]

@@ -43,7 +43,7 @@ def command(arguments: list[str]) -> int:
         if chosen.dry_run:
             from cli.dryrun import show
 
-            return show(description, chosen.json, chosen.limit, chosen.cluster_number)
+            return show(description, chosen.json, chosen.limit)
         for warning in description.warnings:
             print(warning, file=sys.stderr)
         return _submit(chosen, text, description)
@@ -60,7 +60,6 @@ def _arguments(arguments: list[str]) -> argparse.Namespace:
     parser.add_flag("dry-run", help="show what would be queued, and ask no pool")
     parser.add_flag("limit", metavar="N", type=positive_int, default=None,
                     help="with --dry-run: show so many jobs (else 1, with --json 1000)")
-    parser.add_argument("--cluster-number", type=positive_int, default=1, help=argparse.SUPPRESS)
     parser.add_flag("wait", help="watch the jobs and fetch what they leave behind")
     parser.add_flag("output", "o", metavar="DIR", default=None, help="with --wait: where to (else pesc-CLUSTER)")
     parser.add_flag("hold", help="queue the jobs on hold")
@@ -157,13 +156,13 @@ def _submit(chosen: argparse.Namespace, text: str, description: Description) -> 
 
 def _packed(description: Description) -> "Packed":
     """Digest what travels; every file that cannot is a mistake where the submit file names it."""
+    from cli.culprits import culprit, unwritable_log
     from cli.pack import pack
 
     packed, unfit = pack(description.travelling())
-    if unfit:
-        from cli.dryrun import mistake_for
-
-        raise SubmitErrors([mistake_for(description, error.of, error.what, error.cure) for error in unfit])
+    mistakes = [culprit(description, error.of, error.what, error.cure) for error in unfit]
+    if mistakes := mistakes + unwritable_log(description):
+        raise SubmitErrors(mistakes)
     return packed
 
 

@@ -13,6 +13,8 @@ from dsl.submit.expander import Expander, Role, paths_of
 from dsl.submit.mistakes import Mistake
 
 PATH_COMMANDS = ("process", "executable", "input", "transfer_input_files", "shared_files", "initialdir")
+PATH_ATTRIBUTES = ("Cmd", "PescProcess", "Iwd", "In", "TransferInput", "PescSharedFiles")
+"""What `paths_of` looks at."""
 
 
 class Files(Protocol):
@@ -94,5 +96,6 @@ class Description:
         # Only what names paths is made for each job.
         varying = {name: text for name, text in self.varying.items() if name in (*PATH_COMMANDS, "main")}
         expander = Expander({}, varying, self.macros, self.item_names, self.items, self.steps)
+        same = {name: self.template[name] for name in PATH_ATTRIBUTES if name in self.template}
         for proc in range(self.count):
-            yield {**self.template, **expander.attributes(cluster, proc)}
+            yield {**same, **expander.attributes(cluster, proc)}

@@ -59,7 +59,8 @@ def _carried_out() -> tuple[Command, ...]:
         Command("arguments", Kind.ARGUMENTS, "Args", "What the program is given on its command line.", ("args",)),
         Command("environment", Kind.ENVIRONMENT, "Environment", "Environment variables: \"A=1 B='x y'\".", ("env",)),
         Command("parameters", Kind.ARGUMENTS, "PescParameters", "What process gets as --parameters.", pesc=True),
-        Command("repetitions", Kind.COUNT, "PescRepetitions", "How often to run it.", default="1", pesc=True),
+        Command("repetitions", Kind.COUNT, "PescRepetitions", "How often to run it; with queue, so often for each of "
+                "its jobs.", default="1", pesc=True),
         Command("input", Kind.FILE, "In", "The file that becomes standard input.", ("stdin",), "/dev/null"),
         Command("output", Kind.FILE, "Out", "Where standard output goes.", ("stdout",), "/dev/null"),
         Command("error", Kind.FILE, "Err", "Where standard error goes.", ("stderr",), "/dev/null"),

@@ -3,6 +3,7 @@
 import io
 import json
 import sys
+import zipfile
 
 import msgspec
 import pytest
@@ -171,6 +172,23 @@ def test_a_missing_input_file_of_one_job_is_said(here, call, taking):
     (here / "job.pesc").write_text("process = a.py\nrepetitions = 2\ninput = in.$(Process)\n")
     shown = call(main, "job.pesc")
     assert (shown.code, f"job.pesc:3:9: there is no file {here}/in.1" in shown.err) == (1, True)
+
+
+def test_a_log_in_a_folder_that_is_not_there_is_refused(here, call, taking):
+    (here / "job.pesc").write_text("process = a.py\nlog = logs/$(Cluster).log\n")
+    shown = call(main, "job.pesc")
+    assert (shown.code, taking.asked) == (1, [])
+    assert f"job.pesc:2:7: there is no folder {here}/logs for the log" in shown.err
+
+
+def test_a_zip_that_reaches_out_of_its_folder_is_refused_where_it_is_named(here, call, taking):
+    with zipfile.ZipFile(here / "code.zip", "w") as archive:
+        archive.writestr("main.py", "")
+        archive.writestr("../evil.py", "")
+    (here / "job.pesc").write_text("process = code.zip\n")
+    shown = call(main, "job.pesc")
+    assert (shown.code, taking.asked) == (1, [])
+    assert shown.err.startswith(f"job.pesc:1:11: {here}/code.zip holds '../evil.py', which would leave its folder")
 
 
 def test_no_items_are_refused(here, call, taking):
