@@ -71,7 +71,7 @@ class _Reading:
         total = steps * (len(items) if self.lines.item_names else 1)
         if total > MAX_JOBS:
             self.words.complain("repetitions" if repetitions > 1 else "queue", f"this asks for {total:,} jobs",
-                           f"One file may queue {MAX_JOBS:,}.")
+                                f"One file may queue {MAX_JOBS:,}.")
         macros = self._needed_macros()
         paths_vary = any(not program.constant for name, program in self.programs.items() if name in PATH_COMMANDS)
         described = Description(self.lines.name, self.template, self.varying, macros, self.lines.item_names,
@@ -156,33 +156,32 @@ class _Reading:
         self.varying |= {name: self.raw[name] for name in maker.reads if name in self.raw}
 
     def _own_attributes(self) -> None:
-        """`+Name = expression`: they go over what commands made."""
+        """`+Name = expression`: they go over what commands made, in whatever case they are written."""
         own = {word: text for word, text in self.lines.macros.items() if word.startswith("+")}
-        made_by_jobs = self._made_by_jobs() if own and self.varying else set()
+        made_by_jobs = self._made_by_jobs() if own and self.varying else {}
+        spelled = {name.lower(): name for name in self.template} | made_by_jobs
         for word, text in own.items():
             name = self.lines.spelled(word).lstrip("+")
-            if name.lower().startswith("my."):
-                name = name[3:]
+            name = name[3:] if name.lower().startswith("my.") else name
+            name = spelled.get(name.lower(), name)
             try:
                 value = self.scope.constant(text)
                 if value is None or name.lower() in made_by_jobs:
                     self.varying[f"+{name}"] = text
-                    continue
-                for other in [known for known in self.template if known.lower() == name.lower()]:
-                    del self.template[other]
-                self.template[name] = own_value(name, value)
+                else:
+                    self.template[name] = own_value(name, value)
             except BadMacro as bad:
                 self.words.complain(word, bad.what, bad.why, bad.cure)
             except Wrong as wrong:
                 wrong.command = word
                 self._wrong(wrong)
 
-    def _made_by_jobs(self) -> set[str]:
-        """The attributes that will be made anew for every job."""
+    def _made_by_jobs(self) -> dict[str, str]:
+        """The attributes that will be made anew for every job, by lower-case name."""
         try:
-            return {name.lower() for name in self._expander().attributes(1, 0)}
+            return {name.lower(): name for name in self._expander().attributes(1, 0)}
         except SubmitErrors:
-            return set()
+            return {}
 
     def _expander(self) -> Expander:
         return Expander({}, self.varying, self.lines.macros, self.lines.item_names, self.lines.items,

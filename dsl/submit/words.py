@@ -18,6 +18,7 @@ _NEGATIVE = re.compile(r"\s*-\s*[0-9.]")
 _BARE_NAME = re.compile(r"[A-Za-z_]\w*\Z")
 _AMOUNTS = {"request_cpus": "a number of cores", "request_memory": "an amount of memory",
             "request_disk": "an amount of disk space", "max_retries": "a number of retries"}
+MOST_CANDIDATES, MOST_GUESSES = 500, 20
 _OF_THE_ITEM = ("item", "row", "itemindex")
 
 
@@ -76,11 +77,15 @@ class Words:
     def say_undefined(self, warnings: list[Mistake]) -> None:
         """Macros that nothing defines are empty: in a `.pesc` file a mistake."""
         known = self.lines.macros.keys() | self.scope.live | {"dollar"}
+        # Likeness is slow to tell: a few guesses help, thousands are an attack.
+        candidates = [*self.scope.live, *self.lines.written][:MOST_CANDIDATES]
+        guesses = MOST_GUESSES
         for word in self.lines.written:
             text = self.lines.macros.get(word, "")
             for name in dict.fromkeys(undefined(text, known)) if "$" in text else ():
                 offset = max(text.lower().find(f"$({name})"), 0)
-                guess = "process" if name == "rank" else nearest(name, [*self.lines.written, *self.scope.live])
+                guess = "process" if name == "rank" else nearest(name, candidates) if guesses else None
+                guesses = max(0, guesses - 1)
                 said = self.lines.at_value(
                     word, f"nothing defines the macro $({name})", "It would be empty.",
                     f"Did you mean $({guess})?" if guess else f"Define it: {name} = …, or give a default: $({name}:0)",

@@ -93,6 +93,13 @@ def test_an_own_attribute_goes_over_one_that_differs_from_job_to_job(described):
     assert values(found, "Out") == ['"fixed"']
 
 
+def test_the_case_of_an_own_attribute_makes_no_second_one(described):
+    found = described("process = a.py\n+requestmemory = $(Process)\n+jobPRIO = 3\n+oUt = \"x\"\noutput = $(Process)\n")
+    [job] = jobs(found)
+    assert (job["RequestMemory"], job["JobPrio"], job["Out"]) == ("0", "3", '"x"')
+    assert len({name.lower() for name in job}) == len(job)
+
+
 def test_environment_of_the_submitter_goes_along_where_it_is_named(described):
     found = described("process = a.py\nparameters = $ENV(COLOR) $(Process)\n", environ={"COLOR": "red", "SECRET": "x"})
     assert values(found, "PescParameters") == ['{ "red", "0" }']

@@ -127,6 +127,8 @@ LARGE = {
     "doubled quotes": "executable = a.py\narguments = \"" + '""' * 400_000,
     "many words": "process = a.py\nparameters = " + "a " * 400_000,
     "many unknown words": "process = a.py\n" + "".join(f"word{n} = 1\n" for n in range(3000)),
+    "many undefined macros": "process = a.py\n" + "".join(f"word{n} = $(wrod{n})\n" for n in range(10_000)),
+    "many own attributes": "process = a.py\n" + "".join(f"+Own{n} = {n}\n" for n in range(10_000)),
     "slashes": "process = a.py\ntransfer_input_files = " + "/" * 900_000,
     "commas": "process = a.py\nparameters = $(x)\nqueue x in (" + "," * 900_000 + ")",
     "a wide table": "process = a.py\nqueue " + ",".join(f"v{n}" for n in range(20_000)) + " from (\n"
