@@ -130,9 +130,11 @@ def on_used(pool: Pool, now: float, link: int, used: Used) -> None:
     if machine is None or found is None:
         return
     cluster, job = found
+    if job.run is None or job.run.machine != machine.name:
+        return
     grew = used.memory_mib > 1.1 * job.memory_mib or used.disk_kib > 1.1 * job.disk_kib + 1024
-    job.memory_mib, job.disk_kib = max(job.memory_mib, used.memory_mib), max(job.disk_kib, used.disk_kib)
     if grew:
+        job.memory_mib, job.disk_kib = max(job.memory_mib, used.memory_mib), max(job.disk_kib, used.disk_kib)
         pool.outcome.touch(job)
         say(pool, cluster, job.proc, "usage", now, machine.name, memory_mib=round(used.memory_mib, 1),
             disk_kib=used.disk_kib, cpu_seconds=round(used.cpu_seconds, 3))
