@@ -50,6 +50,12 @@ class Bus:
                 if listener.counts_only:
                     listener.changed.set()
 
+    def stir(self, clusters: set[int]) -> None:
+        """Have those who listen to these look again, though nothing happened that is an event."""
+        for cluster in clusters:
+            for listener in self._listeners.get(cluster, ()):
+                listener.changed.set()
+
     def _hand_over(self, listener: Listener, event: Event) -> None:
         if listener.counts_only:
             return

@@ -64,6 +64,8 @@ async def _greet(context: Context, link: Link, websocket: Any) -> bool:
     taken = await context.loop.ask(on_hello, link.number, hello)
     if taken:
         link.name = hello.name
+        # Whoever follows the output of its runs can see more of it from now on.
+        context.bus.stir({held.run.cluster for held in hello.runs})
         log.info("startd connected", extra={"machine": hello.name, "cpus": hello.amounts.cpus, "runs": len(hello.runs)})
         _take(context, link, messages[1:])
     return taken
