@@ -52,7 +52,7 @@ def restore(name: str, settings: Settings, saved: Saved, now: float) -> Pool:
     refile_everything(pool, now)
     for machine in pool.machines.values():
         heed_machine(pool, machine, now)
-    pool.take_outcome()
+    # Filing may have made rows: they are in `pool.outcome`, and are saved with whatever comes first.
     return pool
 
 
