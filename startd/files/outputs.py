@@ -71,13 +71,16 @@ class Glance(Enum):
 
 def glance(sandbox: str, contract: bool) -> Glance:
     """See whether `gather` has anything to do, and whether it may do it at once."""
-    total = entries_seen = 0
+    total = entries_seen = links_seen = 0
     try:
         for name in ("stdout", "stderr"):
             total += os.lstat(f"{sandbox}/{name}").st_size
         for folder in ("work", "output") if contract else ("work",):
             with os.scandir(f"{sandbox}/{folder}") as entries:
                 for entry in entries:
+                    if links_seen < FEW_FILES and entry.is_symlink() and _is_laid_out(entry, sandbox):
+                        links_seen += 1
+                        continue
                     entries_seen += 1
                     if entries_seen > FEW_FILES or entry.is_dir(follow_symlinks=False):
                         return Glance.MUCH
@@ -195,12 +198,20 @@ def _odd(entry: "os.DirEntry[str]", name: str, real: str, warnings: list[str]) -
     if not entry.is_symlink():
         warnings.append(f"{name} is neither a file nor a folder; it was not kept.")
         return
+    if _is_laid_out(entry, real):
+        return
     resolved = os.path.realpath(entry.path)
     if resolved.startswith(real + "/"):
         if os.path.isfile(resolved):
             yield from _named(name, resolved, warnings)
     elif not _is_ours(resolved, real):
         warnings.append(f"{name} is a link that leaves the run's folder; it was not followed.")
+
+
+def _is_laid_out(entry: "os.DirEntry[str]", sandbox: str) -> bool:
+    """Whether a link is plainly one of those that we made: seen without looking where it ends."""
+    target = os.readlink(entry.path)
+    return "/.." not in target and _is_ours(target, sandbox)
 
 
 def _is_ours(resolved: str, real: str) -> bool:

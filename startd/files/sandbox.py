@@ -6,13 +6,16 @@
                   stdout stderr
 
 Making a folder costs more than starting a process, so the folders of runs that
-left nothing behind are renamed for the next ones instead of being removed.
+left little behind are renamed for the next ones instead of being removed; with the
+links to their program, which the next one most likely wants too.
 """
 
 import os
 import shutil
 import stat
+import threading
 from collections.abc import Callable
+from typing import NamedTuple
 
 from contract.messages import Content, Grant, NamedContent
 from contract.vocabulary import EndReason, RunId
@@ -31,6 +34,17 @@ FILE_MODE, FOLDER_MODE = 0o644, 0o755
 BARE = {"work", "tmp", "stdout", "stderr"}
 
 
+class Links(NamedTuple):
+    """What of a program is linked into work/: these names of the folder `app`."""
+
+    app: str
+    program: str
+    names: tuple[str, ...]
+
+
+BARE_WORK = Links("", "", ())
+
+
 class CannotStart(Exception):
     """The run cannot start here; `reason` says whose fault it is."""
 
@@ -47,7 +61,12 @@ class Sandboxes:
         self._cache = cache
         self._person = person
         self._which = which
-        self._spare: list[str] = []
+        self._spare: dict[tuple[str, str], list[tuple[str, Links]]] = {}
+        """Folders ready to be used again, by the program they have links to."""
+        self._spares = 0
+        self._lock = threading.Lock()
+        """Large folders are prepared in a thread, beside the loop."""
+        self._links: dict[RunId, Links] = {}
         self._count = 0
         os.makedirs(self.runs, exist_ok=True)
 
@@ -81,13 +100,16 @@ class Sandboxes:
         path = self.path(run)
         self._count += 1
         spare = f"{self.runs}/spare-{self._count}"
-        recycled = len(self._spare) < SPARE_FOLDERS and _emptied(path)
+        links = self._links.pop(run, BARE_WORK)
+        recycled = self._spares < SPARE_FOLDERS and _emptied(path, links)
         try:
             os.rename(path, spare if recycled else f"{self.runs}/old-{self._count}")
         except OSError:
             return True  # it was never made
         if recycled:
-            self._spare.append(spare)
+            with self._lock:
+                self._spares += 1
+                self._spare.setdefault(links[:2], []).append((spare, links))
         return recycled
 
     def sweep(self) -> None:
@@ -101,13 +123,17 @@ class Sandboxes:
     def _prepare(self, grant: Grant) -> Launch:
         program = grant.program
         sandbox = self.path(grant.run)
-        self._make(sandbox, program.contract)
         inline = self._cache.inline_of(grant.run)
-        app = f"{sandbox}/work"
+        app = ""
         if program.content is not None:
             app = self._cache.program_folder(program.content, program.name, inline)
-            for name in os.listdir(app):
+        links = self._make(sandbox, program.contract, app, program.name if app else "")
+        if links.app != app:
+            links = Links(app, program.name, tuple(os.listdir(app)))
+            for name in links.names:
                 os.symlink(f"{app}/{name}", f"{sandbox}/work/{name}")
+        self._links[grant.run] = links
+        app = app or f"{sandbox}/work"
         folders = Folders(sandbox, app)
         for shared in program.shared:
             self._share(shared, folders.work, inline)
@@ -123,18 +149,40 @@ class Sandboxes:
                       folders.work, f"{sandbox}/stdout", f"{sandbox}/stderr", stdin,
                       program.memory_limit_mib, program.disk_limit_kib)
 
-    def _make(self, sandbox: str, contract: bool) -> None:
+    def _make(self, sandbox: str, contract: bool, app: str, program: str) -> Links:
+        """Make the folder; return what of a program is linked there already: all of it or nothing."""
         if os.path.lexists(sandbox):  # half made before a restart
             _remove_tree(sandbox)
-        try:
-            os.rename(self._spare.pop(), sandbox)
-        except IndexError:
+        links = BARE_WORK
+        spare = self._take_spare((app, program))
+        if spare is not None:
+            place, links = spare
+            os.rename(place, sandbox)
+            if links[:2] != (app, program):
+                for name in links.names:
+                    os.unlink(f"{sandbox}/work/{name}")
+                links = BARE_WORK
+        else:
             os.mkdir(sandbox, FOLDER_MODE)
             os.mkdir(f"{sandbox}/work", FOLDER_MODE)
             os.mkdir(f"{sandbox}/tmp", 0o755)
         if contract:
             os.mkdir(f"{sandbox}/output", FOLDER_MODE)
             os.mkdir(f"{sandbox}/checkpoint", 0o755)
+        return links
+
+    def _take_spare(self, wanted: tuple[str, str]) -> tuple[str, Links] | None:
+        """A folder with the links that are wanted, else any."""
+        with self._lock:
+            if not self._spares:
+                return None
+            key = wanted if wanted in self._spare else next(iter(self._spare))
+            self._spares -= 1
+            alike = self._spare[key]
+            spare = alike.pop()
+            if not alike:
+                del self._spare[key]
+            return spare
 
     def _share(self, shared: NamedContent, work: str, inline: dict[str, bytes]) -> None:
         place = _room(work, shared.path)
@@ -226,8 +274,8 @@ def _write_bytes(path: str, content: bytes) -> None:
         os.close(descriptor)
 
 
-def _emptied(path: str) -> bool:
-    """Make the folder of a run as good as new, if little is in it; False if it is better removed."""
+def _emptied(path: str, links: Links) -> bool:
+    """Make the folder of a run as good as new but for `links`, if little is in it; False if it is better removed."""
     try:
         names = os.listdir(path)
         for name in names:
@@ -240,7 +288,7 @@ def _emptied(path: str) -> bool:
                 if found.st_size:
                     os.truncate(entry, 0)
             elif stat.S_ISDIR(found.st_mode):
-                if mode != FOLDER_MODE or not _clear(entry):
+                if mode != FOLDER_MODE or not _clear(entry, links if name == "work" else BARE_WORK):
                     return False
                 if name not in BARE:
                     os.rmdir(entry)
@@ -253,14 +301,18 @@ def _emptied(path: str) -> bool:
     return BARE.issubset(names)
 
 
-def _clear(folder: str) -> bool:
-    """Unlink the files of a folder, if they are few and there are no folders among them."""
+def _clear(folder: str, links: Links) -> bool:
+    """Unlink the files of a folder, if they are few, there are no folders among them and `links` are still there."""
     names = os.listdir(folder)
-    if len(names) > FEW_FILES:
+    if len(names) > FEW_FILES + len(links.names):
         return False
+    kept = 0
     for name in names:
-        os.unlink(f"{folder}/{name}")  # refuses a folder
-    return True
+        if name in links.names and os.readlink(f"{folder}/{name}") == f"{links.app}/{name}":
+            kept += 1
+        else:
+            os.unlink(f"{folder}/{name}")  # refuses a folder
+    return kept == len(links.names)
 
 
 def _remove_tree(path: str) -> None:
