@@ -37,6 +37,9 @@ class Expander:
         self.cluster = cluster
         self.scope = Scope({name.lower() if not name.startswith("env:") else name: text
                             for name, text in macros.items()}, JOB_NAMES | frozenset(self._names))
+        for name, text in macros.items():
+            if "\0" in text:
+                raise self._errors(shown(name), None, "a NUL byte in the text")
         self._programs: dict[str, Program] = {}
         self._own: list[tuple[str, Program]] = []
         for command, text in varying.items():

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from dsl.submit.mistakes import shown
-from dsl.submit.scan import Call, Part, Reference, TooDeep, references, scan
+from dsl.submit.scan import Call, Part, TooDeep, references, scan
 
 MAX_VALUE_CHARACTERS = 1 << 20
 MAX_WEIGHT = 20_000
@@ -80,6 +80,7 @@ class Scope:
     macros: Mapping[str, str]
     live: Collection[str] = JOB_NAMES
     used: set[str] = field(default_factory=set)
+    """Every name that was looked for, whether it is there or not."""
     _compiled: dict[str, Program] = field(default_factory=dict)
     _open: list[str] = field(default_factory=list)
     _cells: dict[str, Program] = field(default_factory=dict)
@@ -117,21 +118,6 @@ class Scope:
         if sum(map(len, pieces)) > MAX_VALUE_CHARACTERS:
             raise _too_large()
         return "".join(pieces)
-
-    def needs(self, text: str) -> set[str]:
-        """The macros, by name, that `text` needs, directly or through others."""
-        found: set[str] = set()
-        waiting = {text}
-        while waiting:
-            try:
-                parts = scan(waiting.pop())
-            except TooDeep:
-                continue
-            for name in references(parts) | _environment_names(parts):
-                if name not in found and name in self.macros and name not in self.live:
-                    found.add(name)
-                    waiting.add(self.macros[name])
-        return found
 
     def _compile(self, parts: tuple[Part, ...]) -> Program:
         nodes: list[str | Slot | Computed] = []
@@ -195,6 +181,8 @@ class Scope:
     def _compile_call(self, call: Call) -> tuple[str | Computed, int]:
         arguments = self._compile(call.arguments)
         named: dict[str, Program] = {}
+        if call.function == "ENV" and not arguments.constant:
+            raise BadMacro("$ENV() cannot depend on the job", "The environment is read once, at submission.")
         if call.function != "ENV":
             for word in "".join(node for node in arguments.nodes if isinstance(node, str)).split(","):
                 name = word.strip().lower()
@@ -220,6 +208,7 @@ class Scope:
 
     def _environment(self, argument: str) -> str:
         name, colon, default = argument.partition(":")
+        self.used.add(ENVIRONMENT + name.strip())
         value = self.macros.get(ENVIRONMENT + name.strip())
         return value if value is not None else default if colon else "UNDEFINED"
 
@@ -265,19 +254,6 @@ def _unscan(part: Part, name: str, previous: str | None) -> str:
     if part.name == name:
         return previous or default or ""
     return f"$({part.name})" if default is None else f"$({part.name}:{default})"
-
-
-def _environment_names(parts: tuple[Part, ...]) -> set[str]:
-    found: set[str] = set()
-    for part in parts:
-        if isinstance(part, Call):
-            if part.function == "ENV":
-                text = "".join(inner for inner in part.arguments if isinstance(inner, str))
-                found.add(ENVIRONMENT + text.partition(":")[0].strip())
-            found |= _environment_names(part.arguments)
-        elif isinstance(part, Reference) and part.default:
-            found |= _environment_names(part.default)
-    return found
 
 
 def _with_costs(program: Program) -> list[tuple[str | Slot | Computed, int]]:

@@ -5,14 +5,15 @@ here its commands are judged by the table, turned into attributes, and tried out
 some jobs, so that what is wrong is said where it is written.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 
 from dsl.submit.attributes import ALWAYS, MAKERS, Maker, count
 from dsl.submit.description import PATH_COMMANDS, Description, Files, Site
 from dsl.submit.expander import Expander, own_value
 from dsl.submit.given import IWD, Given, Wrong
 from dsl.submit.lines import is_text
-from dsl.submit.macros import ENVIRONMENT, BadMacro, Program
+from dsl.submit.macros import ENVIRONMENT, BadMacro, Program, Scope
 from dsl.submit.mistakes import Mistake, SubmitErrors, shown
 from dsl.submit.program import check_program
 from dsl.submit.statements import Statements
@@ -78,6 +79,7 @@ class _Reading:
                                 items, steps, total, paths_vary, self.warnings, [], self.words.mistake)
         if not self.lines.mistakes:
             self._try_out(described)
+        self._warn_of_one_file_for_all(total)
         self.words.say_undefined(self.warnings)
         described.unused.extend(self.words.unused(self.warnings))
         if self.lines.mistakes:
@@ -85,7 +87,14 @@ class _Reading:
             raise SubmitErrors(sorted(unique, key=lambda mistake: (mistake.line, mistake.column)))
         return described
 
-    def _wrong(self, wrong: Wrong, job: str = "") -> None:
+    def _warn_of_one_file_for_all(self, jobs: int) -> None:
+        for command in ("output", "error"):
+            if jobs > 1 and command in self.programs and self.programs[command].constant:
+                self.warnings.append(self.words.mistake(
+                    command, f"all {jobs:,} jobs have the same {command} file", "The last one to end is what stays.",
+                    "Put $(Process) into the name."))
+
+    def _wrong(self, wrong: Wrong) -> None:
         word = self.words.written_as.get(wrong.command, wrong.command)
         raw = self.lines.macros.get(word.lower(), "")
         if " #" in raw:
@@ -95,7 +104,7 @@ class _Reading:
                 expanded = self.scope.constant(raw)
             except BadMacro:
                 expanded = None
-            why = "\n".join(filter(None, [wrong.why, f"After expansion: {shown(expanded, 80)}" if expanded else job]))
+            why = "\n".join(filter(None, [wrong.why, f"After expansion: {shown(expanded, 80)}" if expanded else ""]))
             found = self.lines.at_value(word, wrong.what, why, wrong.cure, 0, max(len(raw), 1))
         else:
             length = wrong.length or max(len(raw), 1)
@@ -191,10 +200,11 @@ class _Reading:
         """The macros that the jobs' own texts need, item cells included."""
         if not self.varying:
             return {}
-        texts: Iterable[str] = [*self.varying.values(),
-                                *{cell for row in self.lines.items for cell in row if "$" in cell}]
-        needed = {name for text in texts for name in self.scope.needs(text)}
-        needed |= {IWD, "arch", "opsys"}
+        scope = Scope(self.lines.macros, self.scope.live)
+        for text in (*self.varying.values(), *self.lines.cells_with_macros()):
+            with suppress(BadMacro):  # said when it is tried out
+                scope.program(text)
+        needed = scope.used | {IWD, "arch", "opsys"}
         return {name: self.lines.macros[name] for name in sorted(needed) if name in self.lines.macros}
 
     def _try_out(self, described: Description) -> None:

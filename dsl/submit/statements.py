@@ -69,11 +69,13 @@ class Statements:
 
     def job_scope(self) -> Scope:
         """The macros as the jobs see them."""
-        for row in self.items:
-            for cell in row:
-                if "$" in cell:
-                    self._note_references(cell)
+        for cell in self.cells_with_macros():
+            self._note_references(cell)
         return Scope(self.macros, JOB_NAMES | {name.lower() for name in self.item_names})
+
+    def cells_with_macros(self) -> set[str]:
+        """The texts of items that name macros."""
+        return {cell for row in self.items for cell in row if "$" in cell}
 
     def spelled(self, word: str) -> str:
         written = self.written.get(word)

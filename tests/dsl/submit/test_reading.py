@@ -106,6 +106,14 @@ def test_environment_of_the_submitter_goes_along_where_it_is_named(described):
     assert "SECRET" not in str(found.macros)
 
 
+def test_what_the_jobs_need_goes_along_and_nothing_else(described):
+    text = ("executable = run.sh\nwhich = infile\ninfile = /data/a.txt\nother = 1\n"
+            "arguments = $Fn($(which)) $(Process) $(deep)\ndeep = $(deeper:x)\ndeeper = $INT(n)\nn = 1 + 1\n")
+    found = described(text + "output = $(other)\nqueue 1\n", name="job.sub")
+    assert values(found, "Args") == ['"a 0 2"']
+    assert found.macros.keys() == {"which", "infile", "deep", "deeper", "n", "factory.iwd", "arch", "opsys"}
+
+
 def test_a_block_is_a_value_of_several_lines(described):
     found = described("process = a.py\nparameters @=END\n--alpha 1\n  --beta 2\n@END\n")
     assert found.template["PescParameters"] == '{ "--alpha", "1", "--beta", "2" }'
