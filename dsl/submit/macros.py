@@ -121,19 +121,21 @@ class Scope:
 
     def _compile(self, parts: tuple[Part, ...]) -> Program:
         nodes: list[str | Slot | Computed] = []
+        text: list[str] = []
         weight, length = 0, 0
         for part in parts:
             for node, cost in self._nodes(part):
                 weight += cost
                 if isinstance(node, str):
                     length += len(node)
-                    if nodes and isinstance(nodes[-1], str):
-                        node = nodes.pop() + node  # type: ignore[operator]
+                    text.append(node)
+                else:
+                    nodes += _joined(text)
+                    nodes.append(node)
+                    text = []
                 if length > MAX_VALUE_CHARACTERS or weight > MAX_WEIGHT:
                     raise _too_large()
-                if node != "":
-                    nodes.append(node)
-        return Program(tuple(nodes), weight)
+        return Program((*nodes, *_joined(text)), weight)
 
     def _nodes(self, part: Part) -> list[tuple[str | Slot | Computed, int]]:
         if isinstance(part, str):
@@ -254,6 +256,12 @@ def _unscan(part: Part, name: str, previous: str | None) -> str:
     if part.name == name:
         return previous or default or ""
     return f"$({part.name})" if default is None else f"$({part.name}:{default})"
+
+
+def _joined(text: list[str]) -> list[str]:
+    """The pieces as one, or none if that is empty."""
+    joined = "".join(text)
+    return [joined] if joined else []
 
 
 def _with_costs(program: Program) -> list[tuple[str | Slot | Computed, int]]:

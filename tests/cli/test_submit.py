@@ -22,6 +22,7 @@ def here(tmp_path, call):
 @pytest.fixture
 def taking(pool):
     """A pool that has every content already and takes every cluster."""
+    pool.says("GET", "/v1/version", {})
     pool.says("POST", "/v1/blobs/missing", [])
     pool.says("POST", "/v1/clusters", Submitted(12, 3, 40))
     return pool
@@ -197,8 +198,7 @@ def test_no_items_are_refused(here, call, taking):
     assert (shown.code, "queues no jobs" in shown.err, taking.asked) == (1, True, [])
 
 
-def test_a_content_that_went_missing_meanwhile_is_sent_again(here, call, pool):
-    pool.says("POST", "/v1/blobs/missing", [])
+def test_a_content_that_went_missing_meanwhile_is_sent_again(here, call, taking, pool):
     pool.says("POST", "/v1/clusters", (409, b'{"code": "missing_content", "message": "It is gone."}'),
               msgspec.json.encode(Submitted(12, 1, 0)))
     (here / "job.pesc").write_text("process = a.py\n")
@@ -206,8 +206,7 @@ def test_a_content_that_went_missing_meanwhile_is_sent_again(here, call, pool):
     assert len(pool.asked_for("/v1/blobs/missing")) == 2
 
 
-def test_a_refusal_of_the_pool_is_passed_on(here, call, pool):
-    pool.says("POST", "/v1/blobs/missing", [])
+def test_a_refusal_of_the_pool_is_passed_on(here, call, taking, pool):
     pool.says("POST", "/v1/clusters", (400, b'{"code": "bad_submission", "message": "No.", "cure": "Ask."}'))
     (here / "job.pesc").write_text("process = a.py\n")
     shown = call(main, "job.pesc")
