@@ -365,10 +365,11 @@ class StartdCore:
         step(run, Turn.STOP)
         program = run.grant.program
         at_once = run.ending in (EndReason.MEMORY, EndReason.DISK)
+        run.kill_at = now + max(1.0, program.grace_seconds)
+        self._stopping.add(run.run)
         if at_once or program.grace_seconds <= 0 or program.kill_signal == SIGKILL:
             return [Kill(run.run)]
         run.kill_at = now + program.grace_seconds
-        self._stopping.add(run.run)
         return [Signal(run.run, program.kill_signal)]
 
     def _not_started(self, run_id: RunId, reason: EndReason, message: str) -> list[Action]:
