@@ -297,10 +297,8 @@ def _belongs(pool: Pool, cluster: Cluster, job: Job, machine: Machine, phase: Ph
     lapsed = job.lapsed
     if lapsed is None or lapsed.machine != machine.name or job.status != JobStatus.IDLE:
         return False
-    if phase in OVER_THERE:
-        return True                # its report is on the way, and still counts
     if not fits(lapsed.claim, machine.free):
-        return False
+        return phase in OVER_THERE     # its report is on the way, and counts unless another grant is faster
     job.run, job.lapsed = lapsed, None
     move(pool, cluster, job, Move.GRANT, now)
     take_claim(pool, machine, job, lapsed, now)
