@@ -1,0 +1,101 @@
+"""What people do: submit, hold, release, remove, prioritise, at random moments."""
+
+from typing import TYPE_CHECKING
+
+from contract.messages import Content
+from contract.problems import Problem
+from contract.requests import Action, ActionAnswer, Selection, Submission, Submitted
+from schedd.core.actions import act
+from schedd.core.submission import submit
+from tests.simulation.keeper import MEMORY_MOOD, STUBBORN_MOOD
+
+if TYPE_CHECKING:
+    from tests.simulation.world import World
+
+INPUT = Content("ab" * 32, 3)
+NO_REQUIREMENTS = "true"
+FLAKY = "ExitCode == 0 || NumJobCompletions > 2"
+FOR_EVER = "-1"
+
+
+def a_cluster(count: int = 1, seconds: str = "10", exit_code: str = "0", mood: str = "normal",
+              **template: str) -> Submission:
+    """`count` jobs that run for `seconds` and end with `exit_code`, if nobody ends them."""
+    return Submission(count, {
+        "Cmd": '"/bin/job"', "Arguments": f'"{seconds} {exit_code} {mood}"', "Iwd": '"/home"',
+        "Requirements": NO_REQUIREMENTS, "RequestCpus": "1", "RequestMemory": "100", "RequestDisk": "10", **template,
+    }, steps=count, files={"/home/in": INPUT})
+
+
+class Users:
+    """Those of one world; `names` share its randomness."""
+
+    def __init__(self, world: "World", names: tuple[str, ...]) -> None:
+        self.world = world
+        self.names = names
+        self.refusals = 0
+
+    def submit(self, submission: Submission, user: str = "") -> None:
+        owner = user or self.names[0]
+        self.world.schedd.ask(submit, owner, "here", False, submission, answer=self._submitted)
+
+    def act(self, what: str, selection: Selection, priority: int = 0) -> None:
+        self.world.say((), f"somebody asks to {what} {selection.ids or selection.constraint or 'all'}")
+        self.world.schedd.ask(act, "root", True, Action(what, selection, priority=priority), answer=self._acted)
+
+    def do_something(self) -> None:
+        random, known = self.world.random, sorted(self.world.ledger.acknowledged)
+        if not known or random.random() < 0.45:
+            self.submit(self.any_cluster(), random.choice(self.names))
+            return
+        cluster = random.choice(known)
+        count = self.world.ledger.acknowledged[cluster]
+        ids = random.choice([[str(cluster)], [f"{cluster}.{random.randrange(count)}"],
+                             [f"{cluster}.{proc}" for proc in range(count) if random.random() < 0.4] or [str(cluster)]])
+        selection = Selection(ids) if random.random() < 0.8 else Selection(
+            constraint=random.choice(["JobStatus == 5", f"ProcId == {random.randrange(3)}", "JobStatus == 2"]))
+        what = random.choice(["hold", "release", "release", "remove", "priority"])
+        if what == "remove" and random.random() < 0.5:
+            what = "hold"
+        self.act(what, selection, priority=random.randrange(-5, 6))
+
+    def any_cluster(self) -> Submission:
+        random, kinds = self.world.random, self.world.kinds
+        template: dict[str, str] = {"RequestCpus": random.choice(["1", "1", "2"]), "JobPrio": str(random.randrange(3))}
+        seconds, mood, exit_code = str(random.choice([0, 1, 5, 20, 40])), "normal", str(random.choice([0, 0, 0, 3]))
+        match random.randrange(12):
+            case 0:
+                mood, template["OnExitRemove"] = "flaky", FLAKY
+            case 1:
+                seconds, mood, template["PescMemoryLimit"] = FOR_EVER, MEMORY_MOOD, "true"
+            case 2:
+                mood = STUBBORN_MOOD
+            case 3:
+                template["JobStatus"] = "5"
+            case 4 | 5 | 6:
+                template["TransferInput"] = '"in"'
+        count = random.choice([1, 1, 2, 3, 5, 8])
+        if self.world.brief and mood == "normal" and random.random() < 0.8:
+            count, seconds = random.choice([10, 20, 40]), random.choice(["0", "0.02", "0.1"])
+        if kinds:
+            template["Requirements"] = random.choice(
+                [NO_REQUIREMENTS, f'TARGET.Kind == "{random.choice(kinds)}"', "TARGET.Memory >= MY.RequestMemory"])
+            template["Rank"] = random.choice(["0", "TARGET.Memory", f'TARGET.Kind == "{random.choice(kinds)}"'])
+            template["RequestMemory"] = random.choice(["100", "400"])
+        varying = {}
+        if kinds and random.random() < 0.3:
+            varying = random.choice([{"priority": "$(Process)"}, {"+Shoe": "$(Process)"}])
+            if "+Shoe" in varying:
+                template["RequestMemory"] = "100 + 10 * MY.Shoe"
+        made = a_cluster(count, seconds, exit_code, mood, **template)
+        return Submission(count, made.template, varying, steps=count, files=made.files)
+
+    def _submitted(self, answer: Submitted | None, problem: Problem | None) -> None:
+        if problem is not None:
+            raise self.world.story.violated(f"a submission was refused: {problem}")
+        assert answer is not None
+        self.world.ledger.submitted(answer)
+
+    def _acted(self, answer: ActionAnswer | None, problem: Problem | None) -> None:
+        if problem is not None or answer is None or answer.refused:
+            self.refusals += 1
