@@ -8,7 +8,7 @@ MACRO-1: compiling and expanding take bounded time and memory whatever the macro
 say; cycles, bombs and endless nesting end in `BadMacro`.
 """
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -204,8 +204,11 @@ class Scope:
             return argument or self.expand(node.named["default"], values, budget)
         if node.function == "ENV":
             return self._environment(argument)
-        look: Callable[[str], str | None] = lambda name: (  # noqa: E731
-            self.expand(node.named[name.lower()], values, budget) if name.lower() in node.named else None)
+
+        def look(name: str) -> str | None:
+            program = node.named.get(name.lower())
+            return None if program is None else self.expand(program, values, budget)
+
         return call(node.function, argument, look)
 
     def _environment(self, argument: str) -> str:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from dsl.submit import conditions
 from dsl.submit.description import Files
 from dsl.submit.lines import MAX_LINE_CHARACTERS, Line, Reader, is_text
-from dsl.submit.macros import ENVIRONMENT, JOB_NAMES, BadMacro, Scope, resolve_self
+from dsl.submit.macros import JOB_NAMES, BadMacro, Scope, resolve_self
 from dsl.submit.mistakes import Mistake, shown
 from dsl.submit.parse import Assignment, Attribute, BadLine, Block, Condition, Message, Queue, Statement, parse_line
 from dsl.submit.queue import Queued, queued
@@ -240,6 +240,6 @@ class Statements:
         if "$" not in text:
             return
         try:
-            self.referenced |= {name for name in references(scan(text)) if not name.startswith(ENVIRONMENT)}
+            self.referenced |= references(scan(text))
         except TooDeep:
             return  # said when it is expanded
