@@ -173,3 +173,17 @@ def test_state_in_a_template_is_not_believed():
     lab.submit(template={"ClusterId": "99", "ProcId": "99", "JobStatus": "4", "NumJobStarts": "7"})
     ad = job_ad(lab.pool.clusters[1], 0, None)
     assert [ad.evaluate(name) for name in ("ClusterId", "ProcId", "JobStatus", "NumJobStarts")] == [1, 0, 1, 0]
+
+
+def test_the_same_submission_sent_twice_is_queued_once():
+    lab = Lab()
+    first = lab.submit(count=3, key="k1")
+    again = lab.submit(count=3, key="k1")
+    assert first == again
+    assert list(lab.pool.clusters) == [first]
+
+
+def test_another_users_key_is_another_submission():
+    lab = Lab()
+    first = lab.submit(owner="dana", key="k1")
+    assert lab.submit(owner="lee", key="k1") != first

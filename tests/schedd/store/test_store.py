@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import pytest
+from msgspec.json import encode
 
 from contract.problems import Problem
 from contract.vocabulary import EndReason, JobStatus
@@ -113,9 +114,9 @@ def test_a_meta_value_is_kept_for_ever(with_store):
 def test_events_come_in_order_since_a_number_and_of_one_cluster(lab, with_store):
     a_busy(lab)
     with_store(lab.save)
-    assert with_store(Store.events, 0, None, 1000) == lab.events
-    assert with_store(Store.events, 2, None, 3) == lab.events[2:5]
-    assert with_store(Store.events, 0, 2, 1000) == [e for e in lab.events if e.cluster == 2]
+    assert encode(with_store(Store.events, 0, None, 1000)) == encode(lab.events)
+    assert encode(with_store(Store.events, 2, None, 3)) == encode(lab.events[2:5])
+    assert [e.id for e in with_store(Store.events, 0, 2, 1000)] == [e.id for e in lab.events if e.cluster == 2]
     assert with_store(Store.events, lab.events[-1].id, None, 1000) == []
 
 
