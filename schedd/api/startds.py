@@ -32,6 +32,7 @@ from schedd.links import Link
 log = logging.getLogger("schedd.startds")
 
 HELLO_SECONDS = 30.0
+LARGEST = 2**63 - 1
 
 
 async def serve(context: Context, request: Request, websocket: Any) -> None:
@@ -80,6 +81,7 @@ def _take(context: Context, link: Link, messages: list[FromStartd]) -> None:
             case Progressed():
                 loop.tell(on_progressed, number, message)
             case Used():
+                _check_numbers(message.disk_kib)
                 loop.tell(on_used, number, message)
             case Beat():
                 loop.tell(on_beat, number, message)
@@ -92,11 +94,21 @@ def _take(context: Context, link: Link, messages: list[FromStartd]) -> None:
 
 
 def checked(ended: Ended) -> Ended:
-    """The report without contents that are not what their names say, or are too large to travel so."""
+    """The report; refused if a content is not what its name says, or a number cannot be kept."""
     for name, content in ended.blobs.items():
         if len(content) > INLINE_BYTES or hashlib.sha256(content).hexdigest() != name:
             raise ValueError(f"content {name[:64]} of run {ended.run} is not what its name says")
+    end = ended.end
+    files = [file for file in (end.stdout, end.stderr, *end.files) if file is not None]
+    _check_numbers(end.exit_code, end.signal, end.peak_disk_kib, *(file.size for file in files))
     return ended
+
+
+def _check_numbers(*numbers: int | None) -> None:
+    """JSON has numbers of any length; the database has not."""
+    for number in numbers:
+        if number is not None and not -LARGEST <= number <= LARGEST:
+            raise ValueError("a number is too large to be true")
 
 
 def _decode(frame: Any) -> list[FromStartd]:
