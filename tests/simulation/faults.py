@@ -18,6 +18,8 @@ class Faults:
     """Chance at each kill moment of the schedd."""
     startd_dies: float = 0.0
     """Chance at each kill moment of a startd."""
+    leave_every: float = 0.0
+    """Startds are told to leave, in good order, and come back."""
     keeper_dies: float = 0.0
     """Chance whenever it is asked for something, which is lost then."""
     keeper_dies_every: float = 0.0

@@ -63,6 +63,10 @@ class Ledger:
         self.commits = 0
         self._last_history_row = 0
 
+    def totals(self) -> Counter[str]:
+        """How many jobs ended how."""
+        return Counter(JobStatus(status).name for status in self.finished.values())
+
     # --- what users are told -------------------------------------------------------------
 
     def submitted(self, answer: Submitted) -> None:

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from contract.messages import Amounts, FromSchedd, Welcome, decode_from_schedd
 from contract.vocabulary import RunId
-from startd.core.events import Begun, Connected, Disconnected, Heard, Over, Usage
+from startd.core.events import Begun, Connected, Disconnected, Heard, LeaveAsked, Over, Usage
 from tests.simulation.disk import Disk
 from tests.simulation.keeper import MEMORY_MOOD, Keeper, Process
 from tests.simulation.network import KEEPALIVE_SECONDS, Connection
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from tests.simulation.world import World
 
 REDIAL_SECONDS = (0.2, 2.0)
+LEAVE_SECONDS = 15.0
 
 
 class Machine:
@@ -44,6 +45,17 @@ class Machine:
             self.startd = Startd(self)
             self.startd.begin()
             self.dial()
+
+    def leave(self) -> None:
+        """The startd is told to go: its runs are ended and reported, as far as there is time."""
+        if self.startd is not None:
+            self.world.say((), f"the startd of {self.name} is told to leave")
+            self.startd.happened(LeaveAsked("the machine is shut down."))
+            self.world.after(LEAVE_SECONDS, self._has_left, self.startd)
+
+    def _has_left(self, startd: Startd) -> None:
+        if self.startd is startd:
+            self.kill_startd("by itself: it leaves")
 
     def kill_startd(self, why: str) -> None:
         if self.startd is None:

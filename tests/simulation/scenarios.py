@@ -27,7 +27,7 @@ FAMILIES = {
     "a lossy network": Scenario(Faults(lose=0.1, double=0.1, reorder=0.2, late=0.05, break_every=60)),
     "a schedd that dies": Scenario(Faults(schedd_dies=0.01, schedd_disk_full=0.02, late=0.01)),
     "startds that die": Scenario(Faults(startd_dies=0.01, keeper_dies=0.01, keeper_dies_every=120,
-                                        machine_dies_every=200, late=0.01)),
+                                        machine_dies_every=200, leave_every=200, late=0.01)),
     "leases that end": Scenario(Faults(silent_every=60, break_every=60, late=0.02, double=0.02)),
     "disks that are full": Scenario(Faults(
         disk_full_every=30, startd_dies=0.005, machine_dies_every=150, power_loss=0.5, machine_wiped_every=300)),
@@ -38,7 +38,7 @@ FAMILIES = {
                silent_every=150, disk_full_every=100), 2, ("ana", "bo"), seconds_between=3.0, brief=True),
     "everything at once": Scenario(
         Faults(lose=0.05, double=0.05, reorder=0.1, late=0.02, break_every=100, schedd_dies=0.002, startd_dies=0.002,
-               keeper_dies=0.002, keeper_dies_every=200, machine_dies_every=300, power_loss=0.3,
+               keeper_dies=0.002, keeper_dies_every=200, leave_every=300, machine_dies_every=300, power_loss=0.3,
                machine_wiped_every=500, silent_every=100, disk_full_every=100, schedd_disk_full=0.01,
                clock_jumps_every=100, owner_changes_every=100), 4, THREE_USERS, ("gpu", "cpu")),
 }

@@ -70,6 +70,10 @@ class Schedd:
     def is_alive(self) -> bool:
         return self.pool is not None
 
+    @property
+    def is_busy(self) -> bool:
+        return self.committing or bool(self._steps)
+
     def start(self) -> None:
         if self.pool is None:
             self.world.say((), "the schedd starts")

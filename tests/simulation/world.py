@@ -25,7 +25,7 @@ from contract.vocabulary import HoldCode, JobStatus
 from tests.builders import NOON
 from tests.simulation import invariants
 from tests.simulation.database import Database
-from tests.simulation.faults import QUIET, Faults
+from tests.simulation.faults import LATEST_SECONDS, QUIET, Faults
 from tests.simulation.ledger import Ledger, Truth
 from tests.simulation.machine import Machine
 from tests.simulation.schedd import Schedd
@@ -151,14 +151,22 @@ class World:
             machine.disk.full = False
             machine.clock_error = 0.0
             machine.ad["START"] = "true"
-        self.run_until(self.is_calm)
-        self._check_calm()
-        self.run_until(lambda: self.schedd.is_alive)
+        self._come_to_rest()
         self.users.act("release", Selection(constraint=f"HoldReasonCode =!= {int(HoldCode.MEMORY)}"))
         self.run(1.0)
-        self.run_until(self.is_calm)
-        self._check_calm()
+        self._come_to_rest()
         self._check_over()
+
+    def _come_to_rest(self) -> None:
+        """All ends, and what still arrives then, however late, disturbs nothing."""
+        self.run_until(self.is_calm)
+        over = self.ledger.totals()
+        attempts = len(self.truth.began)
+        self.run(LATEST_SECONDS)
+        self.run_until(self.is_calm, at_most=minutes(1))
+        if self.ledger.totals() != over or len(self.truth.began) != attempts:
+            raise self.story.violated("what came late disturbed a pool at rest")
+        self._check_calm()
 
     def is_calm(self) -> bool:
         return not self.unrest()
@@ -168,6 +176,8 @@ class World:
         pool = self.schedd.pool
         if pool is None:
             return "the schedd is dead"
+        if self.schedd.is_busy:
+            return "the schedd is at work"
         totals = pool.totals()
         if totals.idle or totals.running:
             return f"{totals}"
@@ -216,8 +226,7 @@ class World:
                     raise self.story.violated(f"a job is not over: {job}", (cluster, proc))
 
     def totals(self) -> Counter[str]:
-        """How many jobs ended how."""
-        return Counter(JobStatus(status).name for status in self.ledger.finished.values())
+        return self.ledger.totals()
 
     # --- making ready --------------------------------------------------------------------
 
@@ -232,6 +241,7 @@ class World:
         f, random = self.faults, self.random
         for machine in self.machines:
             self._now_and_then(f.break_every, machine.break_connection)
+            self._now_and_then(f.leave_every, machine.leave)
             self._now_and_then(f.keeper_dies_every, machine.kill_keeper)
             self._now_and_then(f.machine_dies_every, lambda m=machine: m.kill(random.random() < f.power_loss))
             self._now_and_then(f.machine_wiped_every, machine.wipe)
