@@ -28,6 +28,7 @@ pesc_submit sweep.pesc --dry-run       only show what would be queued
 """
 MAX_FILE_BYTES = 64 * 1024**2
 TOLD_MISTAKES = 50
+RESTART_SECONDS = 10.0
 KEPT_SOURCE_CHARACTERS = 1 << 20
 
 
@@ -178,7 +179,7 @@ def _post(client: Client, packed: "Packed", text: str, description: Description)
     submission = Submission(
         count=description.count, template=description.template, varying=description.varying,
         macros=description.macros, item_names=description.item_names, items=description.items,
-        steps=description.steps, files=packed.files, source=text[:KEPT_SOURCE_CHARACTERS])
+        steps=description.steps, files=packed.files, source=text[:KEPT_SOURCE_CHARACTERS], key=os.urandom(16).hex())
     body = msgspec.json.encode(submission)
     if len(body) > MAX_SUBMISSION_BYTES:
         raise Problem("too_large", f"This submission is {len(body) >> 20} MiB large; a pool takes "
@@ -186,12 +187,12 @@ def _post(client: Client, packed: "Packed", text: str, description: Description)
     try:
         upload(client, packed)
         try:
-            _, answer = client.exchange("POST", "/v1/clusters", body, headers={"Content-Type": "application/json"})
+            answer = _post_once(client, body)
         except Problem as problem:
             if problem.code != "missing_content":
                 raise
             upload(client, packed)
-            _, answer = client.exchange("POST", "/v1/clusters", body, headers={"Content-Type": "application/json"})
+            answer = _post_once(client, body)
     except Unfit as error:
         raise Problem("bad_submission", f"{error.what}.", error.cure) from None
     try:
@@ -199,6 +200,19 @@ def _post(client: Client, packed: "Packed", text: str, description: Description)
     except msgspec.MsgspecError as error:
         raise Problem("broken_answer", f"The schedd's answer was not understood: {error}.",
                       "See pesc_q for whether the jobs are there.") from None
+
+
+def _post_once(client: Client, body: bytes) -> bytes:
+    """Post; ask again while a schedd that was there a moment ago restarts: it knows the key."""
+    from contract.client import wait_until_answers
+
+    while True:
+        try:
+            return client.exchange("POST", "/v1/clusters", body, headers={"Content-Type": "application/json"})[1]
+        except Problem as problem:
+            gone = problem.code == "pool_stopped" and client.has_answered
+            if not (gone and wait_until_answers(client, RESTART_SECONDS)):
+                raise
 
 
 # --- waiting --------------------------------------------------------------------------

@@ -53,6 +53,8 @@ class Client:
         self.url = url
         self.token = token
         self.unix_socket = unix_socket
+        self.has_answered = False
+        """Whether the schedd was there: then it may be worth waiting for it to come back."""
         self._connection: http.client.HTTPConnection | None = None
 
     def call(self, method: str, path: str, answer: type[T], body: Any = None, **query: Any) -> T:
@@ -156,7 +158,9 @@ class Client:
             connection = self._connection = self._connection or self._connect()
             try:
                 connection.request(method, target, body=body, headers=sent)
-                return connection.getresponse()
+                response = connection.getresponse()
+                self.has_answered = True
+                return response
             except BrokenPipeError as error:
                 # The schedd may refuse a body without reading it; its answer is there all the same.
                 try:

@@ -27,6 +27,9 @@ class Submission(msgspec.Struct, frozen=True, omit_defaults=True):
     """Every path named in the ads that travels to the machines, and its content."""
     source: str = ""
     """The submit file as written, for people who look later."""
+    key: str = ""
+    """Random, chosen by the submitter: the same key a second time is the same submission, whose
+    answer was lost."""
 
 
 class Submitted(msgspec.Struct, frozen=True):

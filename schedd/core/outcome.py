@@ -43,6 +43,8 @@ class Outcome:
     events: list[Event] = field(default_factory=list)
     closed: dict[int, Cluster] = field(default_factory=dict)
     """Clusters that left memory in this group: their last state is still to be saved."""
+    submitted: list[tuple[str, str]] = field(default_factory=list)
+    """Owner and key of new submissions."""
     next_ids: bool = False
     sends: list[tuple[int, FromSchedd]] = field(default_factory=list)
     """(link, message): instructions to startds, in order."""

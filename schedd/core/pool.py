@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 
 from contract.messages import Amounts
-from contract.requests import Event, Totals
+from contract.requests import Event, Submitted, Totals
 from schedd.core.accounts import Account
 from schedd.core.cluster import Cluster
 from schedd.core.job import FINAL, Job, Move, Run, moved
@@ -46,6 +46,8 @@ class Pool:
         self.machines: dict[str, Machine] = {}
         self.accounts: dict[str, Account] = {}
         self.links: dict[int, str] = {}
+        self.submitted: dict[tuple[str, str], Submitted] = {}
+        """The answers to the latest submissions, by owner and key."""
         self.next_cluster = 1
         self.next_event = 1
         self.outcome = Outcome()

@@ -7,6 +7,7 @@ given away twice while they reconnect.
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from contract.requests import Submitted
 from schedd.core.accounts import Account
 from schedd.core.cluster import Cluster, ClusterRecord, ClusterState
 from schedd.core.job import Job
@@ -24,12 +25,14 @@ class Saved(NamedTuple):
     accounts: list[Account]
     next_cluster: int
     next_event: int
+    submitted: list[tuple[str, str, Submitted]]
 
 
 def restore(name: str, settings: Settings, saved: Saved, now: float) -> Pool:
     """The pool as it was at the last commit."""
     pool = Pool(name, settings)
     pool.next_cluster, pool.next_event = saved.next_cluster, saved.next_event
+    pool.submitted = {(owner, key): answer for owner, key, answer in saved.submitted}
     for machine_record in saved.machines:
         pool.machines[machine_record.name] = Machine(machine_record, now)
     for account in saved.accounts:

@@ -4,7 +4,7 @@ import re
 
 from contract.problems import Problem
 from contract.requests import Submission, Submitted, Totals
-from contract.vocabulary import MAX_BLOB_BYTES, MAX_REPETITIONS, HoldCode, JobStatus
+from contract.vocabulary import MAX_BLOB_BYTES, MAX_KEY_CHARACTERS, MAX_REPETITIONS, HoldCode, JobStatus
 from dsl.classad import Ad, ClassAdSyntaxError
 from dsl.submit import SubmitErrors
 from schedd.core.ads import job_ad
@@ -17,13 +17,17 @@ MOST_EAGER = 100_000
 """Jobs that are made rows at once when priority or hold differ from job to job."""
 
 MOST_ATTRIBUTES = 5_000
+REMEMBERED_KEYS = 10_000
 SHA256 = re.compile(r"[0-9a-f]{64}")
 CURE = "Submit it with the pesc_submit of this version; see pesc_submit --dry-run."
 
 
 def submit(pool: Pool, now: float, owner: str, host: str, delivers: bool, submission: Submission) -> Submitted:
-    """Queue one cluster."""
+    """Queue one cluster; one that was queued before under the same key is answered as then."""
     check_shape(submission)
+    known = pool.submitted.get((owner, submission.key)) if submission.key else None
+    if known is not None:
+        return known
     record = ClusterRecord(pool.next_cluster, owner, now, host, delivers, submission)
     state = ClusterState(record.id, Totals(idle=submission.count), rest_entered_at=now)
     cluster = Cluster(record, state)
@@ -39,7 +43,13 @@ def submit(pool: Pool, now: float, owner: str, host: str, delivers: bool, submis
         _enter_one_by_one(pool, cluster, now)
     else:
         _enter_as_one(pool, cluster, now)
-    return Submitted(cluster.id, submission.count, first_event)
+    submitted = Submitted(cluster.id, submission.count, first_event)
+    if submission.key:
+        pool.submitted[owner, submission.key] = submitted
+        pool.outcome.submitted.append((owner, submission.key))
+        if len(pool.submitted) > REMEMBERED_KEYS:
+            del pool.submitted[next(iter(pool.submitted))]
+    return submitted
 
 
 def _enter_as_one(pool: Pool, cluster: Cluster, now: float) -> None:
@@ -92,6 +102,8 @@ def check_shape(submission: Submission) -> None:
         raise Problem("bad_submission", f"priority or hold differ from job to job, and there are {s.count} jobs; "
                       f"at most {MOST_EAGER} can be told apart this way.",
                       "Give them one priority, or submit them in parts.")
+    if len(s.key) > MAX_KEY_CHARACTERS:
+        raise Problem("bad_submission", f"A submission's key has at most {MAX_KEY_CHARACTERS} characters.", CURE)
     if len(s.template) + len(s.varying) > MOST_ATTRIBUTES:
         raise Problem("bad_submission", f"A job may have at most {MOST_ATTRIBUTES} attributes.", CURE)
     for path, content in s.files.items():

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from contract.requests import Event
+from contract.requests import Event, Submitted
 from schedd.core.accounts import Account
 from schedd.core.cluster import Cluster, ClusterRecord, ClusterState
 from schedd.core.job import Job
@@ -63,13 +63,20 @@ def statements(pool: Pool, outcome: Outcome) -> list[Statement]:
     if outcome.accounts:
         made.append(("insert or replace into accounts values (?, ?)",
                      [(owner, pack(pool.accounts[owner])) for owner in outcome.accounts]))
+    if outcome.submitted:
+        made.append(("insert or ignore into submissions (owner, key, cluster, jobs, event) values (?, ?, ?, ?, ?)",
+                     [(owner, key, answer.cluster, answer.jobs, answer.event)
+                      for owner, key in outcome.submitted
+                      if (answer := pool.submitted.get((owner, key))) is not None]))
     if outcome.next_ids:
         made.append(("insert or replace into meta values ('next_cluster', ?)", [(str(pool.next_cluster),)]))
     return made
 
 
-def saved(clusters: Rows, jobs: Rows, machines: Rows, accounts: Rows, last_numbers: Rows) -> Saved:
-    """What a pool is made of again: the answers to the SELECTs of `schema`, in their order."""
+def saved(
+    clusters: Rows, jobs: Rows, machines: Rows, accounts: Rows, last_numbers: Rows, submissions: Rows = ()
+) -> Saved:
+    """What a pool is made of again: the answers to `schema.LOAD`, in their order."""
     ((last_cluster, last_event),) = last_numbers
     return Saved(
         [(unpack_record(record), unpack_state(state)) for record, state in clusters],
@@ -78,6 +85,7 @@ def saved(clusters: Rows, jobs: Rows, machines: Rows, accounts: Rows, last_numbe
         [unpack_account(body) for (body,) in accounts],
         last_cluster + 1,
         last_event + 1,
+        [(owner, key, Submitted(*answer)) for owner, key, *answer in reversed([*submissions])],
     )
 
 

@@ -31,6 +31,10 @@ create table if not exists events (
 create table if not exists machines (name text primary key, body blob not null) without rowid;
 create table if not exists accounts (owner text primary key, body blob not null) without rowid;
 create table if not exists contents (sha256 text primary key, data blob not null) without rowid;
+-- Answers already given, so that a submission sent twice is queued once.
+create table if not exists submissions (
+    id integer primary key autoincrement, owner text not null, key text not null, cluster integer not null,
+    jobs integer not null, event integer not null, unique (owner, key));
 create table if not exists deliveries (
     cluster integer not null, proc integer not null, primary key (cluster, proc)) without rowid;
 """
@@ -46,6 +50,11 @@ select max(coalesce((select max(id) from clusters), 0),
            coalesce((select cast(value as integer) - 1 from meta where key = 'next_cluster'), 0)),
        coalesce((select max(id) from events), 0)
 """
+
+SELECT_SUBMISSIONS = "select owner, key, cluster, jobs, event from submissions order by id desc limit 10000"
+
+LOAD = (SELECT_CLUSTERS, SELECT_JOBS, SELECT_MACHINES, SELECT_ACCOUNTS, SELECT_LAST_NUMBERS, SELECT_SUBMISSIONS)
+"""All that a pool is made of again, in the order that `rows.saved` takes the answers."""
 
 PRAGMAS = (
     "pragma journal_mode = wal",

@@ -25,16 +25,7 @@ from schedd.store.rows import (
     unpack_record,
     unpack_state,
 )
-from schedd.store.schema import (
-    PRAGMAS,
-    SCHEMA,
-    SELECT_ACCOUNTS,
-    SELECT_CLUSTERS,
-    SELECT_JOBS,
-    SELECT_LAST_NUMBERS,
-    SELECT_MACHINES,
-    VERSION,
-)
+from schedd.store.schema import LOAD, PRAGMAS, SCHEMA, VERSION
 
 KEPT_EVENTS = 2_000_000
 """So many of the latest events can be resumed from; older ones are dropped now and then."""
@@ -102,8 +93,7 @@ class Store:
 
     async def load(self) -> Saved:
         """Everything a pool is made of."""
-        return saved(*[await self._all(select) for select in (
-            SELECT_CLUSTERS, SELECT_JOBS, SELECT_MACHINES, SELECT_ACCOUNTS, SELECT_LAST_NUMBERS)])
+        return saved(*[await self._all(select) for select in LOAD])
 
     # --- reading -----------------------------------------------------------------------
 
