@@ -23,6 +23,7 @@ from schedd.api.context import Context
 from schedd.api.jobs import batch_of, find_cluster
 from schedd.bus import Listener
 from schedd.core.job import Job
+from schedd.core.pool import Pool
 from schedd.core.selection import parse_ids
 
 SILENCE_SECONDS = 15.0
@@ -146,6 +147,10 @@ async def get_output(context: Context, request: Request, claims: Claims) -> HTTP
     return None
 
 
+def _settle(pool: Pool, now: float) -> None:
+    """Change nothing; whoever asks for it waits for the commit of what was before."""
+
+
 class _Tail:
     """One watcher of one job; it follows the job from run to run."""
 
@@ -162,9 +167,13 @@ class _Tail:
             listener.changed.clear()
             job = self._context.loop.pool.job(*self._key)
             if job is None:
-                await self._send_kept(await self._ended_job())
-                return
-            if job.run is not None and job.run.phase in (Phase.RUNNING, Phase.STOPPING):
+                if not self._is_in_rest():
+                    await self._send_kept(await self._ended_job())
+                    return
+                if not follow:
+                    await self._send_kept(None)
+                    return
+            elif job.run is not None and job.run.phase in (Phase.RUNNING, Phase.STOPPING):
                 await self._send_live(job, follow)
             elif job.run is None and job.status in (JobStatus.HELD, JobStatus.IDLE) and not follow:
                 await self._send_kept(job)
@@ -211,7 +220,14 @@ class _Tail:
                 await self._chunk(content[start : start + CHUNK_BYTES])
         await self._frame(b"", last=True)
 
+    def _is_in_rest(self) -> bool:
+        number, proc = self._key
+        cluster = self._context.loop.pool.clusters.get(number)
+        return cluster is not None and cluster.in_rest(proc)
+
     async def _ended_job(self) -> Job | None:
+        # It may have ended this moment: what was applied before this step is on disk after it.
+        await self._context.loop.ask(_settle)
         rows = await self._context.loop.store.history(None, 1, *self._key)
         return rows[0].job if rows else None
 
