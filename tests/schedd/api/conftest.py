@@ -1,5 +1,6 @@
 """Real schedds in processes of their own, and startds that say what a test wants them to say."""
 
+import contextlib
 import getpass
 import itertools
 import os
@@ -93,9 +94,10 @@ class FakeStartd:
     """One connection; `hears` waits for the next message of a kind."""
 
     def __init__(self, schedd: Schedd, **hello) -> None:
-        self.websocket = websockets.sync.client.connect(
+        self._open = contextlib.ExitStack()
+        self.websocket = self._open.enter_context(websockets.sync.client.connect(
             schedd.url.replace("http", "ws") + "/v1/startd", proxy=None,
-            additional_headers={"Authorization": f"Bearer {schedd.token}", "Pesc-Protocol": str(PROTOCOL)})
+            additional_headers={"Authorization": f"Bearer {schedd.token}", "Pesc-Protocol": str(PROTOCOL)}))
         self._heard = []
         self.says(a_hello(**{"name": f"lab-{id(self)}", "amounts": amounts(4.0, 4096, 1 << 20), **hello}))
 
@@ -120,7 +122,7 @@ class FakeStartd:
         return grant
 
     def close(self) -> None:
-        self.websocket.close()
+        self._open.close()
 
 
 @pytest.fixture(scope="module")
