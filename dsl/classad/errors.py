@@ -1,8 +1,6 @@
 """What can be wrong with a text, said so that its writer can mend it."""
 
-
-class DslError(Exception):
-    """The user's text is wrong."""
+from dsl import DslError
 
 
 class ClassAdSyntaxError(DslError):
