@@ -10,14 +10,7 @@ from collections.abc import Sequence
 from schedd.core.job import Job
 from schedd.core.restored import Saved
 from schedd.store.rows import Statement, saved, unpack_job
-from schedd.store.schema import (
-    SCHEMA,
-    SELECT_ACCOUNTS,
-    SELECT_CLUSTERS,
-    SELECT_JOBS,
-    SELECT_LAST_NUMBERS,
-    SELECT_MACHINES,
-)
+from schedd.store.schema import LOAD, SCHEMA
 
 FOR_EVER = "".join(
     f"create trigger {table}_{verb} before {verb} on {table} begin select raise(abort, '{table} may not {verb}'); end;"
@@ -45,8 +38,7 @@ class Database:
         self._sqlite.execute("rollback")
 
     def load(self) -> Saved:
-        return saved(*[self.ask(select) for select in (
-            SELECT_CLUSTERS, SELECT_JOBS, SELECT_MACHINES, SELECT_ACCOUNTS, SELECT_LAST_NUMBERS)])
+        return saved(*[self.ask(select) for select in LOAD])
 
     def ask(self, sql: str, values: Sequence[object] = ()) -> list[tuple]:
         return self._sqlite.execute(sql, values).fetchall()

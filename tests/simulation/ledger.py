@@ -54,6 +54,8 @@ class Ledger:
         self.world = world
         self.acknowledged: dict[int, int] = {}
         """Clusters whose submitter was told so, and how many jobs they have."""
+        self.clusters: dict[str, int] = {}
+        """Key of a submission → its cluster."""
         self.finished: dict[tuple[int, int], JobStatus] = {}
         """Jobs in the history on disk."""
         self.gone: dict[int, dict[int, JobStatus]] = {}
@@ -69,8 +71,10 @@ class Ledger:
 
     # --- what users are told -------------------------------------------------------------
 
-    def submitted(self, answer: Submitted) -> None:
-        """Acknowledged means on disk."""
+    def submitted(self, key: str, answer: Submitted) -> None:
+        """Acknowledged means on disk; the same key is answered the same."""
+        if self.clusters.setdefault(key, answer.cluster) != answer.cluster:
+            raise self.world.story.violated(f"{key} was queued as {self.clusters[key]} too", (answer.cluster,))
         self.world.say((answer.cluster,), f"is acknowledged: {answer.jobs} jobs")
         if not self.world.database.ask("select 1 from clusters where id = ?", (answer.cluster,)):
             raise self.world.story.violated("an acknowledged submit is not on disk", (answer.cluster,))

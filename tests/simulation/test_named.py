@@ -4,7 +4,6 @@ import pytest
 
 from contract.requests import Selection, Submission
 from contract.vocabulary import JobStatus, RunId
-from schedd.core.submission import submit
 from tests.simulation import keeper
 from tests.simulation.faults import Faults
 from tests.simulation.keeper import MEMORY_MOOD, STUBBORN_MOOD
@@ -129,15 +128,14 @@ def test_a_run_whose_keeper_was_killed_goes_on_and_its_unknown_end_makes_it_run_
     assert world.totals() == {"COMPLETED": 1}
 
 
-@pytest.mark.parametrize("mood", [MEMORY_MOOD, STUBBORN_MOOD])
-def test_a_kill_that_was_lost_with_its_keeper_is_asked_for_again(mood):
+@pytest.mark.parametrize(("mood", "asked_before"), [(MEMORY_MOOD, ["start"]), (STUBBORN_MOOD, ["start", "signal"])])
+def test_a_kill_that_was_lost_with_its_keeper_is_asked_for_again(mood, asked_before):
     world = a_world()
+    world.kill_at(keeper.ASKED, len(asked_before) + 1)
     one_job(world, seconds=FOR_EVER, mood=mood, PescMemoryLimit="true")
     if mood == STUBBORN_MOOD:
         world.users.act("remove", Selection(["1"]))
-        world.run(5.0)
-    world.kill_at(keeper.ASKED)
-    world.run(minutes(2))
+    world.run(minutes(1))
     assert world.kills == 1
     assert FIRST in world.truth.ended
 
@@ -216,8 +214,7 @@ def test_no_job_is_lost_when_a_schedd_dies_after_it_had_made_rows_on_starting():
     """Jobs of one cluster that differ are rows some at a time; rows made at a restart must reach the disk too."""
     world = a_world(machines=0)
     template = {**a_cluster().template, "RequestMemory": "100 + MY.Shoe"}
-    world.schedd.ask(submit, "dana", "here", False, Submission(2_000, template, {"+Shoe": "$(Process)"}, steps=2_000),
-                     answer=lambda answer, problem: world.ledger.submitted(answer))
+    world.users.submit(Submission(2_000, template, {"+Shoe": "$(Process)"}, steps=2_000))
     world.run(1.0)
     world.users.act("remove", Selection(constraint="ProcId < 600"))
     world.run(1.0)

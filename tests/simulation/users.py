@@ -2,6 +2,8 @@
 
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from contract.messages import Content
 from contract.problems import Problem
 from contract.requests import Action, ActionAnswer, Selection, Submission, Submitted
@@ -16,6 +18,8 @@ INPUT = Content("ab" * 32, 3)
 NO_REQUIREMENTS = "true"
 FLAKY = "ExitCode == 0 || NumJobCompletions > 2"
 FOR_EVER = "-1"
+ASK_AGAIN_SECONDS = (0.0, 0.005, 12.0, 12.0)
+"""Some people press the button twice."""
 
 
 def a_cluster(count: int = 1, seconds: str = "10", exit_code: str = "0", mood: str = "normal",
@@ -34,10 +38,19 @@ class Users:
         self.world = world
         self.names = names
         self.refusals = 0
+        self.unanswered: set[str] = set()
 
     def submit(self, submission: Submission, user: str = "") -> None:
-        owner = user or self.names[0]
-        self.world.schedd.ask(submit, owner, "here", False, submission, answer=self._submitted)
+        """Ask, and ask the same again until there is an answer."""
+        key = f"submission {self.world.number()}"
+        self.unanswered.add(key)
+        self._submit(user or self.names[0], msgspec.structs.replace(submission, key=key))
+
+    def _submit(self, owner: str, submission: Submission) -> None:
+        if submission.key in self.unanswered:
+            self.world.schedd.ask(submit, owner, "here", False, submission,
+                                  answer=lambda answer, problem: self._submitted(submission.key, answer, problem))
+            self.world.after(self.world.random.choice(ASK_AGAIN_SECONDS), self._submit, owner, submission)
 
     def act(self, what: str, selection: Selection, priority: int = 0) -> None:
         self.world.say((), f"somebody asks to {what} {selection.ids or selection.constraint or 'all'}")
@@ -90,11 +103,12 @@ class Users:
         made = a_cluster(count, seconds, exit_code, mood, **template)
         return Submission(count, made.template, varying, steps=count, files=made.files)
 
-    def _submitted(self, answer: Submitted | None, problem: Problem | None) -> None:
+    def _submitted(self, key: str, answer: Submitted | None, problem: Problem | None) -> None:
         if problem is not None:
             raise self.world.story.violated(f"a submission was refused: {problem}")
         assert answer is not None
-        self.world.ledger.submitted(answer)
+        self.unanswered.discard(key)
+        self.world.ledger.submitted(key, answer)
 
     def _acted(self, answer: ActionAnswer | None, problem: Problem | None) -> None:
         if problem is not None or answer is None or answer.refused:

@@ -176,6 +176,8 @@ class World:
         pool = self.schedd.pool
         if pool is None:
             return "the schedd is dead"
+        if self.users.unanswered:
+            return f"{self.users.unanswered} are not answered"
         if self.schedd.is_busy:
             return "the schedd is at work"
         totals = pool.totals()
@@ -217,6 +219,9 @@ class World:
         """Every job that was promised is completed or removed, or held for memory."""
         pool = self.schedd.pool
         assert pool is not None
+        ((queued,),) = self.database.ask("select count(*) from clusters")
+        if queued != len(self.ledger.acknowledged):
+            raise self.story.violated(f"{queued} clusters were queued, {len(self.ledger.acknowledged)} acknowledged")
         for cluster, count in self.ledger.acknowledged.items():
             for proc in range(count):
                 if (cluster, proc) in self.ledger.finished:
