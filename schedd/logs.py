@@ -37,7 +37,8 @@ class Logs:
     def publish(self, events: list[Event]) -> None:
         """Queue the blocks of `events`; made now, while their clusters are in memory."""
         for event in events:
-            self._queue += self._blocks(event)
+            cluster = self._loop.pool.clusters.get(event.cluster) or self._loop.lately_closed.get(event.cluster)
+            self._queue += self._blocks(event, cluster)
             self._last = event.id
         if self._queue:
             self._wake.set()
@@ -45,10 +46,14 @@ class Logs:
     async def catch_up(self) -> None:
         """Write what a crash kept from the logs."""
         since = int(await self._loop.store.meta("logged", "0"))
+        closed: dict[int, Cluster | None] = {}
         while events := await self._loop.store.events(since, None, 1000):
             blocks: dict[str, list[str]] = {}
             for event in events:
-                for path, block in self._blocks(event):
+                cluster = self._loop.pool.clusters.get(event.cluster)
+                if cluster is None and event.cluster not in closed:
+                    closed[event.cluster] = await self._loop.store.cluster(event.cluster)
+                for path, block in self._blocks(event, cluster or closed[event.cluster]):
                     blocks.setdefault(path, []).append(block)
             for path, missing in blocks.items():
                 await asyncio.to_thread(_try, userlog.append_missing, path, missing)
@@ -70,8 +75,7 @@ class Logs:
     def _note(self) -> None:
         self._loop.save_too(("insert or replace into meta values ('logged', ?)", [(str(self._last),)]))
 
-    def _blocks(self, event: Event) -> list[tuple[str, str]]:
-        cluster = self._loop.pool.clusters.get(event.cluster) or self._loop.lately_closed.get(event.cluster)
+    def _blocks(self, event: Event, cluster: Cluster | None) -> list[tuple[str, str]]:
         if cluster is None or not cluster.record.delivers or not _has_log(cluster):
             return []
         return [
