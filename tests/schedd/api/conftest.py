@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import msgspec
@@ -175,3 +176,16 @@ def counts_until_over():
         stream = Client(client.url, client.token, client.unix_socket).events("/v1/events", cluster=cluster, counts=1)
         return [msgspec.json.decode(event.data)["jobs"] for event in stream]
     return follow
+
+
+@pytest.fixture
+def until():
+    """Ask the schedd again and again until `condition` holds; what is asked paces the loop."""
+    def until(schedd: Schedd, condition):
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        client = schedd.owner
+        while not condition():
+            client.call("GET", "/v1/version", dict)
+            assert time.monotonic() < deadline, "it did not come about"
+        client.close()
+    return until

@@ -1,0 +1,118 @@
+"""What is written into the submit folder: logs and outputs, for whoever submits on this machine."""
+
+import os
+from collections import Counter
+
+import pytest
+
+os.environ["CONDOR_CONFIG"] = "/dev/null"
+import htcondor2
+
+from contract.client import Client
+from tests.builders import an_output, sha256
+
+
+@pytest.fixture
+def folder(tmp_path):
+    folder = tmp_path / "study"
+    folder.mkdir()
+    return folder
+
+
+def template(folder, **more):
+    return {"Iwd": f'"{folder}"', "UserLog": f'"{folder}/job.log"', "Out": '"out.txt"', "Err": '"err/err.txt"', **more}
+
+
+def read_log(folder, until):
+    """The events of the log, waited for up to the `until`-th of them."""
+    found = []
+    for event in htcondor2.JobEventLog(str(folder / "job.log")).events(stop_after=20):
+        found.append((int(event.type), event.cluster, event.proc))
+        if len(found) == until:
+            break
+    return found
+
+
+def run_one(startd, **end):
+    contents = {sha256(raw): raw for raw in (b"out", b"err", b"result")}
+    return startd.runs_next(contents, stdout=an_output("stdout", b"out"), stderr=an_output("stderr", b"err"), **end)
+
+
+@pytest.fixture
+def startd(schedd, me):
+    startd = schedd.startd(me).welcome()
+    yield startd
+    startd.close()
+
+
+def test_the_log_is_read_by_htcondors_own_reader(schedd, startd, submit, folder):
+    number = submit(schedd.owner, 2, template(folder))
+    run_one(startd)
+    run_one(startd, exit_code=3)
+    found = read_log(folder, 6)
+    assert Counter(found) == Counter((kind, number, proc) for kind in (0, 1, 5) for proc in (0, 1))
+
+
+def test_outputs_are_put_where_the_submit_file_wants_them(schedd, startd, submit, folder, until):
+    submit(schedd.owner, 1, template(folder))
+    run_one(startd, files=[an_output("results/part.txt", b"result"), an_output("tool", b"out", executable=True)])
+    until(schedd, (folder / "tool").exists)
+    until(schedd, lambda: os.access(folder / "tool", os.X_OK))
+    assert {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*")
+            if path.is_file() and path.name != "job.log"} == {
+        "out.txt": b"out", "err/err.txt": b"err", "results/part.txt": b"result", "tool": b"out"}
+
+
+def test_nothing_leaves_the_submit_folder(schedd, startd, submit, folder, until):
+    submit(schedd.owner, 1, template(folder))
+    run_one(startd, files=[an_output(path, b"result") for path in (
+        "../escaped", "/tmp/escaped-from-a-test", "a/../../escaped", "", "nul\0byte", "fine.txt")])
+    until(schedd, (folder / "fine.txt").exists)
+    assert not (folder.parent / "escaped").exists()
+    assert not os.path.exists("/tmp/escaped-from-a-test")
+
+
+@pytest.mark.parametrize("wanted", [
+    '"/dev/null"', '""', '"a/b/c/d"', '"' + "x" * 5000 + '"', '"."', "7", '"/proc/nothing/here"'])
+def test_an_output_that_can_be_put_nowhere_harms_nobody(schedd, startd, submit, folder, until, wanted):
+    submit(schedd.owner, 1, template(folder, Out=wanted, UserLog=wanted))
+    run_one(startd)
+    submit(schedd.owner, 1, template(folder, Out='"after.txt"'))
+    run_one(startd)
+    until(schedd, (folder / "after.txt").exists)
+
+
+def test_outputs_of_a_process_are_left_to_be_fetched(schedd, startd, submit, folder, until):
+    number = submit(schedd.owner, 1, template(folder, PescProcess='"/bin/true"'))
+    run_one(startd, files=[an_output("part.txt", b"result")])
+    until(schedd, (folder / "out.txt").exists)
+    until(schedd, lambda: not schedd.owner.call("GET", "/v1/queue", dict, id=str(number))["batches"])
+    assert not (folder / "part.txt").exists()
+
+
+def test_through_the_network_nothing_is_written(schedd, me, startd, submit, folder, until):
+    submit(Client(schedd.url, schedd.token), 1, template(folder))
+    run_one(startd)
+    other = folder.parent / "other"
+    other.mkdir()
+    submit(schedd.owner, 1, template(other))
+    run_one(startd)
+    until(schedd, (other / "err" / "err.txt").exists)
+    assert len(read_log(other, 3)) == 3
+    assert list(folder.iterdir()) == []
+
+
+def test_somebody_elses_token_through_the_socket_writes_nothing(schedd, submit, folder, until):
+    user = schedd.a_user()
+    startd = schedd.startd(user).welcome()
+    submit(Client(schedd.url, schedd.make_token(user, "user"), str(schedd.places.socket)), 1, template(folder))
+    run_one(startd)
+    startd.close()
+    mine = schedd.startd().welcome()
+    other = folder.parent / "other"
+    other.mkdir()
+    submit(schedd.owner, 1, template(other))
+    run_one(mine)
+    mine.close()
+    until(schedd, (other / "err" / "err.txt").exists)
+    assert list(folder.iterdir()) == []
