@@ -175,11 +175,12 @@ def test_runs_that_are_over_are_not_started_again_though_a_full_disk_forgot_thei
 
 def test_a_kill_for_memory_is_no_result_though_a_full_disk_forgot_why():
     world = a_world(machines=1)
-    one_job(world, seconds=FOR_EVER, mood=MEMORY_MOOD, PescMemoryLimit="true")
-    machine = the_machine(world, FIRST)
-    machine.disk.full = True
-    while FIRST not in world.truth.ended:
-        world.run(0.001)
+    world.users.submit(a_cluster(seconds=FOR_EVER, mood=MEMORY_MOOD, PescMemoryLimit="true"))
+    machine = world.machines[0]
+    for what in (world.truth.began, world.truth.ended):
+        while FIRST not in what:
+            world.run(0.00005)
+        machine.disk.full = True
     machine.kill_startd("by hand")
     machine.disk.full = False
     world.settle()
