@@ -2,7 +2,7 @@
 
     INV-3: what a machine has, less what its runs hold, is what it has free; never below zero
            by a grant.
-    INV-6: what lies ready on a machine holds no claim, and is no more than a machineful.
+    INV-6: what lies ready on a machine holds no claim, and is no more than MOST_AHEAD machinefuls.
 """
 
 import math
@@ -16,6 +16,14 @@ from dsl.classad import Ad
 
 SHORT_RUN_SECONDS = 0.25
 """Below this, the way to the schedd and back costs more than it is worth for every single run."""
+
+
+AHEAD_SECONDS = 0.05
+"""So much work lies ready on a machine whose runs are short: somewhat more than the way to
+the schedd's disk and back takes, so that no slot waits for it, and less than anybody notices."""
+
+MOST_AHEAD = 8
+"""Machinefuls; without it, runs of a millisecond would pile up by the hundred."""
 
 
 class MachineRecord(msgspec.Struct, omit_defaults=True):
@@ -42,7 +50,7 @@ class Machine:
         """Raised whenever the ad changes: matches worked out for another version are void."""
         self.claims: dict[RunId, Amounts] = {}
         self.ahead: dict[RunId, Amounts] = {}
-        """Runs that lie ready there, oldest first; together never more than a machineful."""
+        """Runs that lie ready there, oldest first."""
         self.run_seconds = math.inf
         """How long its runs last of late."""
         self.link: int | None = None
@@ -64,8 +72,14 @@ class Machine:
 
     @property
     def free_ahead(self) -> Amounts:
-        """What more may lie ready there."""
-        return _left(self.record.amounts, self.ahead.values())
+        """What more could lie ready there at the very most."""
+        return _left(_times(self.record.amounts, MOST_AHEAD), self.ahead.values())
+
+    @property
+    def room_ahead(self) -> Amounts:
+        """What more should lie ready there: the shorter its runs, the more of them."""
+        fulls = min(MOST_AHEAD, 1 + int(AHEAD_SECONDS / max(self.run_seconds, 0.001)))
+        return _left(_times(self.record.amounts, fulls), self.ahead.values())
 
     @property
     def is_quick(self) -> bool:
@@ -94,6 +108,10 @@ class Machine:
             else:
                 self.record.ad[name] = text
         self.describe(self.record.amounts, self.record.ad)
+
+
+def _times(amounts: Amounts, factor: int) -> Amounts:
+    return Amounts(amounts.cpus * factor, amounts.memory_mib * factor, amounts.disk_kib * factor)
 
 
 def _left(total: Amounts, held: Iterable[Amounts]) -> Amounts:

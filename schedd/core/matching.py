@@ -113,7 +113,7 @@ def match(pool: Pool, now: float) -> None:
         if (cluster := pool.clusters.get(number)) is not None:
             _fill_window(pool, cluster, now)
     _hand_out(pool, [_offer(machine, machine.free) for machine in machines if not machine.ahead], False, now)
-    _hand_out(pool, [_offer(machine, machine.free_ahead) for machine in machines if machine.is_quick], True, now)
+    _hand_out(pool, [_offer(machine, machine.room_ahead) for machine in machines if machine.is_quick], True, now)
 
 
 def _offer(machine: Machine, free: Amounts) -> Offer:

@@ -69,7 +69,7 @@ def _contradiction(job: Job) -> str:
 
 
 def nothing_is_carved_twice(world: "World", pool: Pool) -> None:
-    """INV-3: claims are what the runs hold, and fit. INV-6: what lies ready is at most a machineful."""
+    """INV-3: claims are what the runs hold, and fit. INV-6: what lies ready is at most MOST_AHEAD machinefuls."""
     held: dict[str, dict] = {name: {} for name in pool.machines}
     ready: dict[str, dict] = {name: {} for name in pool.machines}
     in_use: Counter[str] = Counter()
