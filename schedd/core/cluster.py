@@ -43,6 +43,9 @@ DYNAMIC = frozenset(
 OURS = DYNAMIC | {"owner", "user", "qdate", "totalsubmitprocs", "mytype"}
 """Attributes, in lower case, that are the schedd's to say: what a submission says of them is not believed."""
 
+EXIT_DEFAULTS = {"onexithold": "false", "onexitremove": "true"}
+"""What every template says of its own accord; it needs no judging."""
+
 EXIT_COMMANDS = ("on_exit", "onexit", "max_retries", "retry_until", "success_exit_code")
 
 
@@ -94,10 +97,10 @@ class Cluster:
         """The template as JSON, once somebody has looked at it."""
         self.program: Program | None = None
         """What every job starts, but for its rank; once the first one starts."""
-        self.judges_exits = any(name.lower().startswith("onexit") for name in submission.template) or any(
-            name.lower().lstrip("+").startswith(EXIT_COMMANDS)
-            for name in submission.varying
-        )
+        self.judges_exits = any(
+            name.lower().startswith("onexit") and text.strip().lower() != EXIT_DEFAULTS.get(name.lower())
+            for name, text in submission.template.items()
+        ) or any(name.lower().lstrip("+").startswith(EXIT_COMMANDS) for name in submission.varying)
         """Whether a job that ended by itself may be held or run again."""
         self._varies = bool(submission.varying)
         self._expander: Expander | None = None
