@@ -65,7 +65,7 @@ from startd.runtime.interface import Happening, Runtime, SpawnFailed
 
 log = logging.getLogger(__name__)
 
-COALESCE_SECONDS = 0.0015
+COALESCE_SECONDS = 0.004
 """Under load, frames are this far apart; after a pause, nothing waits."""
 
 FRAME_MESSAGES = 200
