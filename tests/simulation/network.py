@@ -55,6 +55,8 @@ class Connection:
 
     def _carry(self, way: int, frame: bytes, greeting: bool, deliver: Callable[[bytes], None]) -> None:
         faults, random = self.world.faults, self.world.random
+        if self.machine.is_cut_off and greeting:
+            self.break_up(KEEPALIVE_SECONDS, KEEPALIVE_SECONDS)
         if self.machine.is_cut_off or (not greeting and random.random() < faults.lose):
             return
         for _ in range(1 + (random.random() < faults.double)):
