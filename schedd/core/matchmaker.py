@@ -8,6 +8,7 @@ is compared as numbers, and carved with every match. So an answer for (kind of j
 ad) holds until the ad changes, and is kept by the caller in `Verdicts`.
 """
 
+import heapq
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -64,15 +65,20 @@ def negotiate(
     free = {offer.name: offer.free for offer in offers}
     in_use = {owner: share.in_use for owner, share in shares.items()}
     cursors = [0] * len(demands)
-    open_demands = set(range(len(demands)))
+    # Keys only grow within a cycle, so one that has grown is found out when it comes to the front.
+    queue = [(turn(demand, 0, in_use, shares), index) for index, demand in enumerate(demands)]
+    heapq.heapify(queue)
     matches: list[Match] = []
-    while open_demands:
-        index = min(open_demands, key=lambda i: turn(demands[i], cursors[i], in_use, shares))
+    while queue:
+        key, index = queue[0]
         demand = demands[index]
+        if key != (key := turn(demand, cursors[index], in_use, shares)):
+            heapq.heapreplace(queue, (key, index))
+            continue
         name = best_machine(demand.kind, offers, free, verdicts, now)
         if name is None:
             # Within a cycle amounts only shrink: what finds nothing now finds nothing later.
-            open_demands.discard(index)
+            heapq.heappop(queue)
             continue
         request = demand.kind.request
         matches.append(Match(demand.jobs[cursors[index]], name, request))
@@ -80,7 +86,7 @@ def negotiate(
         in_use[demand.owner] = in_use.get(demand.owner, 0.0) + request.cpus
         cursors[index] += 1
         if cursors[index] == len(demand.jobs):
-            open_demands.discard(index)
+            heapq.heappop(queue)
     return matches
 
 
