@@ -6,7 +6,7 @@ import pytest
 
 from tests.simulation.scenarios import FAMILIES, play
 
-SEEDS = int(os.environ.get("PESC_SEEDS", "16"))
+SEEDS = int(os.environ.get("PESC_SEEDS", "12"))
 
 
 @pytest.mark.parametrize("seed", range(SEEDS))
