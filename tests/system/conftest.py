@@ -38,9 +38,9 @@ def house(tmp_path):
         yield made
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def pool(tmp_path_factory):
-    """A pool with eight cpus that tests of one module share; none may harm it."""
+    """A pool with eight cpus that tests share; none may harm it."""
     with _house(tmp_path_factory.mktemp("shared")) as made:
         made.start("--cpus", "8")
         yield made

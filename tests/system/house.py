@@ -172,14 +172,11 @@ class House:
             assert schedd.poll() is None, "the schedd ended while it was starting"
         return schedd
 
-    def daemon(self, kind):
-        """The process of the schedd, or of the only startd."""
-        [found] = [d for d in self.ask("pool", "status")["daemons"] if d["kind"] == kind]
-        return Living(found["pid"])
-
-    def startd(self, name):
-        [found] = [d for d in self.ask("pool", "status")["daemons"] if d["name"] == name]
-        return Living(found["pid"])
+    def daemon(self, name):
+        """The process that `pesc_pool start` started: "schedd", "startd" if there is but one, or a startd's name."""
+        [file] = [*self.state.glob(f"run/{name}.pid"), *self.state.glob(f"run/startd-{name}.pid"),
+                  *(self.state.glob("run/startd-*.pid") if name == "startd" else ())]
+        return Living(json.loads(file.read_text())["pid"])
 
     def keeper(self):
         [file] = self.state.glob("startd-*/keeper.pid")

@@ -15,7 +15,7 @@ def test_jobs_of_a_silent_machine_run_elsewhere_and_count_once_when_it_is_back(h
     silent = min(machines.values())
     lost = {rank for rank, machine in machines.items() if machine == silent}
     assert len(lost) == 2
-    startd = house.startd(silent)
+    startd = house.daemon(silent)
     startd.send(signal.SIGSTOP)
     evicted = house.until(load.cluster, "evicted", number=2)
     assert {event.proc for event in evicted} == lost
