@@ -5,8 +5,9 @@ Pure: no clock, no chance, no I/O. Read `tree.py` for what an expression is,
 Importing this package is cheap; Lark is loaded by the first text that needs it.
 """
 
+from dsl import DslError
 from dsl.classad.ad import Ad, literal, parse
-from dsl.classad.errors import ClassAdSyntaxError, DslError
+from dsl.classad.errors import ClassAdSyntaxError
 from dsl.classad.expression import Expression
 from dsl.classad.external import references
 from dsl.classad.literals import quote

@@ -17,10 +17,17 @@ from dsl.classad.text import record_text
 from dsl.classad.tree import ListTree, Literal, RecordTree, Tree
 from dsl.classad.values import UNDEFINED, AbsTime, Nothing, RelTime, Value, wrap
 
+MAX_REMEMBERED = 4096
+"""Characters of a text that is remembered with its expression: the memory of `parse` stays below 100 MB."""
 
-@lru_cache(maxsize=16384)
+
 def parse(text: str) -> Expression:
     """Read an expression in new syntax; raise ClassAdSyntaxError if `text` is none."""
+    return _remembered(text) if len(text) <= MAX_REMEMBERED else Expression(parse_tree(text))
+
+
+@lru_cache(maxsize=8192)
+def _remembered(text: str) -> Expression:
     return Expression(parse_tree(text))
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dsl.classad.functions import FUNCTIONS, LAZY_FUNCTIONS
 from dsl.classad.names import compile_reference, compile_select
-from dsl.classad.operators import BINARY, UNARY, truth
+from dsl.classad.operators import BINARY, COMPARISONS, UNARY, Operation, truth
 from dsl.classad.scope import Compiled, Inner, Scope, Sequence
 from dsl.classad.tree import (
     Binary,
@@ -62,7 +62,19 @@ def compile_tree(tree: Tree) -> Compiled:
 
 def _binary(operator: str, left: Compiled, right: Compiled) -> Compiled:
     operation = BINARY[operator]
+    if operator in COMPARISONS:
+        return _comparison(operation, left, right)
     return lambda scope: operation(left(scope), right(scope))
+
+
+def _comparison(operation: Operation, left: Compiled, right: Compiled) -> Compiled:
+    def comparison(scope: Scope) -> Inner:
+        first, second = left(scope), right(scope)
+        if first.__class__ is str and not scope.run.may_read(first):
+            return ERROR
+        return operation(first, second)
+
+    return comparison
 
 
 def _unary(operator: str, operand: Compiled) -> Compiled:
@@ -130,7 +142,16 @@ def _call(name: str, arguments: tuple[Tree, ...]) -> Compiled:
     if function is None or not function.fewest <= len(arguments) <= function.most:
         return lambda scope: ERROR
     apply = function.apply
-    return lambda scope: apply(scope.run, *[argument(scope) for argument in compiled])
+
+    def call(scope: Scope) -> Inner:
+        run = scope.run
+        values = [argument(scope) for argument in compiled]
+        for value in values:
+            if value.__class__ is str and not run.may_read(value):
+                return ERROR
+        return apply(run, *values)
+
+    return call
 
 
 def _record(tree: RecordTree) -> Compiled:

@@ -147,11 +147,12 @@ def _shift_right_unsigned(number: int, count: int) -> int:
 
 def _comparing(compare: Callable[[Any, Any], bool]) -> Operation:
     def operation(left: Inner, right: Inner) -> Inner:
+        # Nearly every clause of a policy compares two strings or two integers.
+        if isinstance(left, str) and isinstance(right, str):
+            return compare(lower(left), lower(right))
+        if isinstance(left, int) and isinstance(right, int):
+            return compare(left, right)
         match left, right:
-            case (str(), str()):
-                return compare(lower(left), lower(right))
-            case (int(), int()):
-                return compare(left, right)
             case (int() | float(), int() | float()):
                 return compare(float(left), float(right))
             case (AbsTime(first), AbsTime(second)) | (RelTime(first), RelTime(second)):

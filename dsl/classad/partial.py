@@ -36,6 +36,9 @@ _GATHERING = frozenset({"+", "*", "&", "|", "^"})
 _UNSTEADY = frozenset({"time", "currenttime", "random", "abstime", "daytime", "formattime"})
 """Functions whose value without arguments changes from one evaluation to the next; `random` changes with them too."""
 
+_MAX_NESTING = 3
+"""Attributes that are followed one from another; each may be as deep as an expression can be."""
+
 _NO_AD = Ad()
 
 
@@ -57,6 +60,7 @@ class _Flattening:
         self.ad = ad
         self.known: dict[str, Literal | None] = {}
         """What attributes are worth; None while one is being sought, and for one that stays a name."""
+        self.nesting = 0
 
     def tree(self, tree: Tree) -> Tree:
         match tree:
@@ -99,10 +103,15 @@ class _Flattening:
         name = tree.name.lower()
         if isinstance(tree, Select) and not _is_mine(tree):
             value = evaluate(Expression(tree), self.ad, None, None, None)
-            return tree if isinstance(value, list | Ad) else Literal(value)
+            # Undefined may mean that the hour is not known yet.
+            return tree if value is UNDEFINED or isinstance(value, list | Ad) else Literal(value)
         if name not in self.known:
+            if self.nesting >= _MAX_NESTING:
+                return tree
             self.known[name] = None
+            self.nesting += 1
             flat = self.tree(self.ad[name].tree)
+            self.nesting -= 1
             self.known[name] = flat if isinstance(flat, Literal) else None
         return self.known[name] or tree
 

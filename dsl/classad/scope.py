@@ -33,6 +33,9 @@ A level takes up to two of the 1,000 frames that Python allows."""
 ELEMENT_DEPTH = 10
 """What an element of a list counts for, whatever its own depth: it is evaluated far from where it stands."""
 
+LONG_STRING = 1 << 10
+"""Characters from which on a string costs steps to whoever reads it."""
+
 MAX_STRING = 1 << 20
 """Characters one string may have."""
 
@@ -53,6 +56,10 @@ class Run:
         """Take `steps` from the budget; False when it is used up."""
         self.steps -= steps
         return self.steps > 0
+
+    def may_read(self, text: str) -> bool:
+        """Take the steps that working on a long string costs; False when none are left."""
+        return len(text) < LONG_STRING or self.spend(len(text) >> 8)
 
     def restore_sight(self) -> None:
         for scope in self.sightless:

@@ -71,7 +71,7 @@ def _next(run: Run, compiled: _Compiled, text: str, start: int) -> Match | Nothi
     return ERROR if compiled.program is None else search_program(run, compiled.program, text, start)
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=256)
 def _compiled(pattern: str, options: str) -> _Compiled | None:
     if len(pattern) > MAX_PATTERN:
         return None

@@ -287,7 +287,7 @@ def _test(operation: str, argument: Any, flags: int) -> Test:
         if answer is None:
             others = (character.lower(), character.upper()) if flags & re.IGNORECASE and character.isascii() else ()
             answer = known[character] = _takes(operation, argument, flags, {character, *others})
-            if len(known) > 1000:
+            if len(known) > 128:
                 known.clear()
         return answer
 

@@ -1,7 +1,6 @@
 """Random expressions, evaluated by HTCondor's own library and by ours.
 
-The seed is new with every run and printed when they disagree; PESC_SEED is not
-needed to repeat one: put it into SEEDS.
+One seed is new with every run and stands in the message when the two disagree; to repeat it, put it into SEEDS.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dsl.classad import ERROR, UNDEFINED, Ad, ClassAdSyntaxError, Expression, parse
+from dsl.classad import ERROR, UNDEFINED, Ad, ClassAdSyntaxError, Expression, flatten, literal, parse
 from dsl.classad.tree import Literal, Parenthesis, Tree
 
 
@@ -75,6 +75,19 @@ def test_strings_do_not_grow_beyond_a_megabyte() -> None:
     )
     assert ad.evaluate("s30") == "ab" * 1024
     assert ad.evaluate("s0") is ERROR
+
+
+def test_long_strings_cannot_be_read_without_end() -> None:
+    elements = ", ".join(f"[ n = {number} ]" for number in range(2_000))
+    ad = Ad.parse(f"[ all = {{ {elements} }} ]")
+    ad["s"] = literal("a" * 1_000_000)
+    assert parse("countMatches(s == s, all)").evaluate(ad) in range(2_000)
+    assert parse("countMatches(size(toUpper(s)) > n, all)").evaluate(ad) in range(2_000)
+
+
+def test_flattening_follows_no_chain_without_end() -> None:
+    chain = Ad.from_texts({f"a{number}": f"a{number + 1} + a{number + 1}" for number in range(2_000)} | {"a2000": "1"})
+    assert str(flatten(parse("a0 + x"), chain)) == "a0 + x"
 
 
 def test_a_string_of_a_megabyte_is_worked_on() -> None:
