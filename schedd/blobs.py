@@ -12,6 +12,7 @@ import os
 import re
 from collections.abc import AsyncIterator, Iterable
 from pathlib import Path
+from weakref import WeakValueDictionary
 
 from contract.problems import Problem
 from contract.vocabulary import INLINE_BYTES, MAX_BLOB_BYTES
@@ -36,7 +37,8 @@ class Blobs:
         self._partial = folder / "partial"
         self._partial.mkdir(parents=True, exist_ok=True)
         self._loop = loop
-        self._busy: dict[str, asyncio.Lock] = {}
+        self._busy: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        """One upload of a content at a time; a lock lives as long as somebody holds or awaits it."""
 
     async def missing(self, names: list[str]) -> list[str]:
         """Which of `names` are not here, each once."""
@@ -72,14 +74,13 @@ class Blobs:
         if not 0 <= offset <= size <= MAX_BLOB_BYTES:
             raise Problem("bad_blob", f"From byte {offset} of {size}: that cannot be.",
                           f"A content has at most {MAX_BLOB_BYTES} bytes.")
-        async with self._busy.setdefault(sha256, asyncio.Lock()):
+        lock = self._busy.setdefault(sha256, asyncio.Lock())
+        async with lock:
             try:
                 if not self.path(sha256).exists():
                     await self._take(sha256, offset, size, pieces)
             except OSError as error:
                 raise _disk_problem(error) from None
-            finally:
-                self._busy.pop(sha256, None)
 
     async def read_small(self, names: Iterable[str]) -> dict[str, bytes]:
         """Those of `names` that are small and here."""

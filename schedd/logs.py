@@ -18,6 +18,7 @@ from schedd.loop import Loop
 
 log = logging.getLogger("schedd.logs")
 
+NOTE_EVERY = 5_000
 MOST_BLOCKS_AT_ONCE = 10_000
 """What happens to more jobs than this as one thing is written as one block of HTCondor's
 job factory, not one a job."""
@@ -31,7 +32,7 @@ class Logs:
         self._host = host
         self._queue: list[tuple[str, str]] = []
         self._wake = asyncio.Event()
-        self._last = 0
+        self._last = self._noted = 0
         self._announced: dict[int, bool] = {}
 
     def publish(self, events: list[Event]) -> None:
@@ -42,6 +43,8 @@ class Logs:
             self._last = event.id
         if self._queue:
             self._wake.set()
+        elif self._last - self._noted > NOTE_EVERY:
+            self._note()           # nothing was to be written: the next start need not look at these
 
     async def catch_up(self) -> None:
         """Write what a crash kept from the logs."""
@@ -73,6 +76,7 @@ class Logs:
                 self._note()
 
     def _note(self) -> None:
+        self._noted = self._last
         self._loop.save_too(("insert or replace into meta values ('logged', ?)", [(str(self._last),)]))
 
     def _blocks(self, event: Event, cluster: Cluster | None) -> list[tuple[str, str]]:

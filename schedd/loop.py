@@ -155,13 +155,13 @@ class Loop:
                 match(self.pool, now)
             outcome = self.pool.take_outcome()
             saves = [*statements(self.pool, outcome), *extra] if outcome.saves_something else extra
+            if saves:
+                await self._commit(saves)
         except Exception:
             log.exception("the core broke an invariant; the pool is made again from the disk")
             await self._start_over([future for _, _, future in group if future is not None])
             return
         self.applied += len(group)
-        if saves:
-            await self._commit(saves)
         self._let_go(outcome, answers)
 
     async def _commit(self, saves: list[Statement]) -> None:
