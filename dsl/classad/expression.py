@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dsl.classad import compile as compilation
 from dsl.classad import evaluation
 from dsl.classad.errors import ClassAdSyntaxError
 from dsl.classad.text import text_of
@@ -51,8 +50,11 @@ class Expression:
 
     def compile(self) -> Compiled:
         """Make the form that is evaluated; done once, by whoever evaluates first."""
+        # The functions of the language take longer to import than most commands need: they never evaluate.
+        from dsl.classad.compile import compile_tree
+
         self.depth = depth_of(self.tree)
-        compiled = self.compiled = compilation.compile_tree(self.tree)
+        compiled = self.compiled = compile_tree(self.tree)
         return compiled
 
     def __str__(self) -> str:
