@@ -24,11 +24,14 @@ from dsl.classad import (
 
 
 def test_importing_the_language_loads_neither_lark_nor_the_functions_until_they_are_needed() -> None:
-    program = (
-        "import sys, dsl.classad as c; "
-        "c.Ad.from_texts({'A': '1', 'B': '\"x\"', 'C': 'true'}).evaluate('A'); assert not {'lark', 'dsl.classad.functions'} & set(sys.modules); "
-        "c.parse('A + 1'); assert 'lark' in sys.modules"
-    )
+    program = """
+import sys
+from dsl.classad import Ad, parse
+Ad.from_texts({"A": "1", "B": '"x"', "C": "true"}).evaluate("A")
+assert not {"lark", "dsl.classad.functions"} & set(sys.modules)
+parse("A + 1")
+assert "lark" in sys.modules
+"""
     subprocess.run([sys.executable, "-c", program], check=True)
 
 
