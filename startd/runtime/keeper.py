@@ -363,7 +363,7 @@ def _same_folder(path: str, inode: int) -> bool:
 
 def main() -> None:
     state, identity = sys.argv[1:3]
-    os.closerange(3, resource.getrlimit(resource.RLIMIT_NOFILE)[0])  # what a shell left open is none of the jobs' business
+    os.closerange(3, resource.getrlimit(resource.RLIMIT_NOFILE)[0])  # what a shell left open is not for jobs
     os.chdir("/")
     os.umask(0o022)
     lock = os.open(f"{state}/keeper.pid", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)

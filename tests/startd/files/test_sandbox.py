@@ -138,7 +138,9 @@ def test_a_content_that_is_not_what_it_says_is_not_taken(room):
         room.cache.keep(sha256(b"true"), b"false")
 
 
-@pytest.mark.parametrize("path", ["../evil", "/etc/passwd", "a/../../evil", "a//b", ".", "", "a\0b", "x" * 300, "a/" * 80])
+@pytest.mark.parametrize("path", [
+    "../evil", "/etc/passwd", "a/../../evil", "a//b", ".", "", "a\0b", "x" * 300, "a/" * 80,
+])
 def test_a_path_that_leaves_its_folder_is_refused(room, path):
     with pytest.raises(BadPath):
         checked(path)

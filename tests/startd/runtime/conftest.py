@@ -4,7 +4,6 @@ A new runtime joins by one line in RUNTIMES.
 """
 
 import asyncio
-import os
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
