@@ -16,7 +16,9 @@ def show(description: Description, as_json: bool, limit: int | None) -> int:
     """Print the first jobs; missing files are warnings here, not errors."""
     if limit is None:
         limit = LIMIT_JSON if as_json else LIMIT_TEXT
-    warnings = [*description.warnings, *missing(description)]
+    refusals = [refusal._replace(cure=f"{refusal.cure}\nA submission with it is refused.")
+                for refusal in description.refusals]
+    warnings = [*description.warnings, *refusals, *missing(description)]
     expander = description.expander()
     ads = ({**description.template, **expander.attributes(CLUSTER, proc)}
            for proc in range(min(limit, description.count)))

@@ -45,6 +45,8 @@ def command(arguments: list[str]) -> int:
             from cli.dryrun import show
 
             return show(description, chosen.json, chosen.limit)
+        if description.refusals:
+            return _refuse(description.refusals, chosen)
         for warning in description.warnings:
             print(warning, file=sys.stderr)
         return _submit(chosen, text, description)

@@ -18,7 +18,7 @@ sys.path.insert(0, str(ROOT))
 from contract.endpoints import ENDPOINTS  # noqa: E402
 from contract.problems import STATUS  # noqa: E402
 from contract.vocabulary import EndReason, HoldCode, JobStatus, Phase  # noqa: E402
-from dsl.submit.table import COMMANDS, Status  # noqa: E402
+from dsl.submit.table import COMMANDS, Command, Status  # noqa: E402
 from schedd.core import job, judge  # noqa: E402
 from startd.core import jobrun  # noqa: E402
 
@@ -93,22 +93,37 @@ def states() -> str:
 
 
 def submit() -> str:
-    """The commands of submit files."""
+    """The commands of submit files, by what becomes of them."""
     lines = ["# Submit commands\n", NOTE,
-             "Every word that a submit file may use. A word that this version does not carry out is refused with its "
-             "line and column, never ignored.\n", "## Carried out\n",
-             "| Command | Value | Default | Attribute | |", "|---|---|---|---|---|"]
-    for command in COMMANDS:
-        if command.status is not Status.REFUSED:
-            names = ", ".join(f"`{name}`" for name in (command.name, *command.aliases))
-            only = f" Only: {', '.join(command.accepts)}." if command.accepts else ""
-            text = (command.help + only).replace("|", "/")
-            default = f"`{command.default}`" if command.default else ""
-            attribute = f"`{command.attribute}`" if command.attribute else ""
-            lines.append(f"| {names} | {command.kind} | {default} | {attribute} | {text} |")
-    refused = sorted(command.name for command in COMMANDS if command.status is Status.REFUSED)
-    lines += ["\n## Known, and refused by this version\n", ", ".join(f"`{name}`" for name in refused) + "."]
+             "Every word that a submit file may use. All are read, checked and expanded, as `pesc_submit --dry-run` "
+             "shows; what becomes of each in a submission is said here. `pesc_submit --help-commands WORD` tells the "
+             "same about one.\n"]
+    heads = {
+        Status.CARRIED_OUT: "Carried out",
+        Status.ACCEPTED: "Accepted and not carried out, with a warning",
+        Status.REFUSED: "Refused on submission",
+    }
+    notes = {
+        Status.CARRIED_OUT: "",
+        Status.ACCEPTED: "The jobs are the same without them.\n",
+        Status.REFUSED: "Without them the jobs would not be what was asked for, so a submission that has one is "
+                        "refused, with its line and column. Values after \"only\" are carried out.\n",
+    }
+    for status, head in heads.items():
+        lines += [f"\n## {head}\n", *filter(None, [notes[status]]),
+                  "| Command | Value | Default | Attribute | |", "|---|---|---|---|---|"]
+        lines += [_row(command) for command in COMMANDS if command.status is status]
+    lines += ["\nAny other `request_NAME` asks for a resource that only some pools know; it is refused on submission."]
     return "\n".join(lines) + "\n"
+
+
+def _row(command: Command) -> str:
+    names = ", ".join(f"`{name}`" for name in command.words)
+    only = f" Only: {', '.join(command.accepts)}." if command.accepts else ""
+    text = (command.help + only).replace("|", "/")
+    default = f"`{command.default}`" if command.default else ""
+    attribute = f"`{command.attribute}`" if command.attribute else ""
+    return f"| {names} | {command.kind} | {default} | {attribute} | {text} |"
 
 
 PAGES = {"commands.md": commands, "http.md": endpoints, "states.md": states, "submit.md": submit}

@@ -64,6 +64,8 @@ class Description:
     """Whether what travels differs from job to job."""
     warnings: list[Mistake]
     unused: list[str]
+    refusals: list[Mistake]
+    """Commands that this version reads and does not carry out: jobs that need them are not queued."""
     locate: Callable[..., Mistake] = field(repr=False)
     """`locate(command, what, why, cure, fragment=text)`: a mistake that points at the command's value."""
 

@@ -9,15 +9,16 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal
 
-from dsl.submit.attributes import MAKERS, file_list
+from dsl.submit.attributes import READ_BY_MAKERS, file_list, makers_for
 from dsl.submit.expressions import BadExpression, check, value_of
 from dsl.submit.given import Given, Wrong
 from dsl.submit.macros import JOB_NAMES, BadMacro, Program, Scope
 from dsl.submit.mistakes import Mistake, SubmitErrors, shown
+from dsl.submit.table import is_resource
+from dsl.submit.transfer import is_address
 
 _ATTRIBUTE = re.compile(r"[A-Za-z0-9_]{1,255}\Z")
 _STRING = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
-_READ_BY_MAKERS = frozenset(command for maker in MAKERS for command in maker.reads)
 
 
 class Expander:
@@ -44,7 +45,8 @@ class Expander:
         self._own: list[tuple[str, Program]] = []
         for command, text in varying.items():
             self._compile(command, text)
-        self._makers = [maker for maker in MAKERS if not self._programs.keys().isdisjoint(maker.reads)]
+        self._makers = [maker for maker in makers_for(varying)
+                        if not self._programs.keys().isdisjoint(maker.reads)]
 
     def _compile(self, command: str, text: str) -> None:
         try:
@@ -53,7 +55,7 @@ class Expander:
             raise self._errors(command, None, bad.what, bad.why, bad.cure) from None
         if command.startswith("+") and _ATTRIBUTE.match(command[1:]):
             self._own.append((command[1:], program))
-        elif command in _READ_BY_MAKERS:
+        elif command in READ_BY_MAKERS or (is_resource(command) and _ATTRIBUTE.match(command)):
             self._programs[command] = program
         else:
             raise self._errors(command, None, f'"{shown(command)}" is no command that may differ from job to job')
@@ -114,11 +116,13 @@ def paths_of(attributes: Mapping[str, str]) -> Iterator[tuple[str, Role]]:
     """The absolute paths that travel with a job, from its attributes, and what each is for."""
     folder = plain_text(attributes.get("Iwd", '"/"'))
     program, standard_input = plain_text(attributes.get("Cmd", "")), plain_text(attributes.get("In", ""))
-    if program:
+    if program and attributes.get("TransferExecutable") != "false":
         yield program, "process" if "PescProcess" in attributes else "executable"
     if standard_input and standard_input != "/dev/null":
         yield posixpath.normpath(posixpath.join(folder, standard_input)), "file"
     for path in file_list(plain_text(attributes.get("TransferInput", ""))):
+        if is_address(path):
+            continue
         yield posixpath.normpath(posixpath.join(folder, path)), "file"
     for literal in _STRING.findall(attributes.get("PescSharedFiles", "")):
         yield plain_text(literal), "file"

@@ -4,12 +4,13 @@ import posixpath
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from dsl.submit.attributes import absolute
 from dsl.submit.description import Files, Site
 from dsl.submit.given import Given, Wrong
 from dsl.submit.macros import Program
 from dsl.submit.mistakes import nearest, shown
 from dsl.submit.requirements import LANGUAGES
+from dsl.submit.transfer import executable_travels
+from dsl.submit.values import absolute
 
 Said = tuple[str, str, str, str]
 """Command, what, why, what to do."""
@@ -31,7 +32,7 @@ def check_program(raw: Mapping[str, str], programs: Mapping[str, Program], given
         said.append(("process", "both executable and process are given",
                      "An executable is run HTCondor's way, a process is given its rank, parameters and folders.",
                      "Keep one of them."))
-    elif "executable" not in raw and "process" not in raw:
+    elif not {"executable", "process", "shell", "container_image", "docker_image"} & raw.keys():
         said.append(("", "nothing says what to run", "There is neither process nor executable.",
                      "Write, say: process = experiment.py"))
     if "parameters" in raw and "executable" in raw and "process" not in raw:
@@ -48,7 +49,7 @@ def check_program(raw: Mapping[str, str], programs: Mapping[str, Program], given
         return Found(said)  # said by their makers
     if folder and not files.is_dir(absolute(given, folder)):
         said.append(("initialdir", f"there is no folder {shown(folder)}", "", "Make it, or name another."))
-    if executable:
+    if executable and executable_travels(given):
         said += _file_there("executable", executable, absolute(given, executable), files, site)
     elif process:
         missing = _there("process", process, absolute(given, process), files, site)

@@ -8,15 +8,19 @@ some jobs, so that what is wrong is said where it is written.
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
-from dsl.submit.attributes import ALWAYS, MAKERS, Maker, count
+from dsl.submit.attributes import ALWAYS, Maker, makers_for
 from dsl.submit.description import PATH_COMMANDS, Description, Files, Site
+from dsl.submit.environment import INHERITED, inherited
 from dsl.submit.expander import Expander, own_value
 from dsl.submit.given import IWD, Given, Wrong
 from dsl.submit.lines import is_text
 from dsl.submit.macros import ENVIRONMENT, BadMacro, Program, Scope
 from dsl.submit.mistakes import Mistake, SubmitErrors, shown
+from dsl.submit.policy import USER
 from dsl.submit.program import check_program
 from dsl.submit.statements import Statements
+from dsl.submit.transfer import is_address
+from dsl.submit.values import count, file_list
 from dsl.submit.words import Words
 
 MAX_JOBS = 100_000_000
@@ -38,7 +42,7 @@ def predefined(name: str, site: Site, environ: Mapping[str, str]) -> dict[str, s
     """The macros that are there from the start."""
     now = site.now
     return {
-        "arch": site.arch, "opsys": site.opsys, "submit_file": name, IWD: site.iwd,
+        "arch": site.arch, "opsys": site.opsys, "submit_file": name, IWD: site.iwd, USER: site.user,
         "submit_time": str(int(now.timestamp())), "year": f"{now.year}", "month": f"{now.month}", "day": f"{now.day}",
         # What is not text cannot be put into a text.
         **{ENVIRONMENT + variable: value for variable, value in environ.items() if is_text(value)},
@@ -63,6 +67,7 @@ class _Reading:
     def description(self) -> Description:
         self.words.sort()
         self._compile()
+        self._take_environment()
         self._check_program()
         repetitions = self._repetitions()
         self._make()
@@ -76,10 +81,13 @@ class _Reading:
         macros = self._needed_macros()
         paths_vary = any(not program.constant for name, program in self.programs.items() if name in PATH_COMMANDS)
         described = Description(self.lines.name, self.template, self.varying, macros, self.lines.item_names,
-                                items, steps, total, paths_vary, self.warnings, [], self.words.mistake)
+                                items, steps, total, paths_vary, self.warnings, [], self.words.refusals,
+                                self.words.mistake)
         if not self.lines.mistakes:
             self._try_out(described)
         self._warn_of_one_file_for_all(total)
+        self._refuse_addresses()
+        self.warnings += self.words.accepted
         self.words.say_undefined(self.warnings)
         described.unused.extend(self.words.unused(self.warnings))
         if self.lines.mistakes:
@@ -130,6 +138,27 @@ class _Reading:
             self.raw["main"] = self.lines.macros["main"] = found.main
             self.programs["main"] = self.scope.program(found.main)
 
+    def _take_environment(self) -> None:
+        """What `getenv` takes from the submitter's environment, read once."""
+        if "getenv" not in self.raw:
+            return
+        wanted = self._given().text("getenv")
+        if wanted is None and "getenv" in self.programs and not self.programs["getenv"].constant:
+            self.words.complain("getenv", "getenv cannot differ from job to job",
+                                "The environment is read once, at submission.")
+        environ = {name.removeprefix(ENVIRONMENT): value for name, value in self.lines.macros.items()
+                   if name.startswith(ENVIRONMENT)}
+        self.lines.macros[INHERITED] = inherited(wanted or "", environ)
+
+    def _refuse_addresses(self) -> None:
+        """Files that would have to be fetched from elsewhere."""
+        text = self.raw.get("transfer_input_files", "")
+        for name in dict.fromkeys(file_list(text)):
+            if is_address(name):
+                self.words.refusals.append(self.words.mistake(
+                    "transfer_input_files", f"{shown(name)} is an address; fetching from addresses is not carried "
+                    "out by this version", "", "Download it first and name the file.", name))
+
     def _given(self) -> Given:
         constant = {name: program for name, program in self.programs.items() if program.constant}
         return Given(self.scope, constant, {})
@@ -149,7 +178,7 @@ class _Reading:
         if self.site.file_system_domain:
             self.template["FileSystemDomain"] = f'"{self.site.file_system_domain}"'
         given = Given(self.scope, self.programs, {})
-        for maker in MAKERS:
+        for maker in makers_for(self.raw):
             if any(not self.programs[name].constant for name in maker.reads if name in self.programs):
                 self._leave_to_jobs(maker)
                 continue
@@ -204,7 +233,9 @@ class _Reading:
         for text in (*self.varying.values(), *self.lines.cells_with_macros()):
             with suppress(BadMacro):  # said when it is tried out
                 scope.program(text)
-        needed = scope.used | {IWD, "arch", "opsys"}
+        needed = scope.used | {IWD, INHERITED, "arch", "opsys"}
+        if not {"accounting_group", "accounting_group_user", "nice_user"}.isdisjoint(self.varying):
+            needed.add(USER)
         return {name: self.lines.macros[name] for name in sorted(needed) if name in self.lines.macros}
 
     def _try_out(self, described: Description) -> None:

@@ -7,24 +7,31 @@ left out if the user's own expression speaks of the attribute.
 
 import posixpath
 
+from dsl.submit import gpus, transfer
 from dsl.submit.amounts import LOOKS_LIKE_AN_AMOUNT, amount
 from dsl.submit.expressions import BadExpression, check, machine_names, quote
 from dsl.submit.given import Given, Wrong
 from dsl.submit.mistakes import shown
+from dsl.submit.table import find, is_resource
+from dsl.submit.values import expression, truth
 
 LANGUAGES = {".py": "python", ".r": "r", ".jl": "julia", ".sh": "shell", ".jar": "java"}
 INTERPRETERS = {"python": "HasPython", "r": "HasR", "julia": "HasJulia", "java": "HasJava"}
 """What a machine says when it can run a language. Every machine has a shell."""
+
+CRON = ("minute", "hour", "day_of_month", "month", "day_of_week")
 
 DEFAULT_MEMORY_MIB = "128"
 DEFAULT_DISK_KIB = "1048576"
 
 
 def language_of(given: Given) -> str | None:
-    """What a process is written in, by the ending of its main file; None without a process."""
+    """What a process is written in: as it is said, or by the ending of its main file; None without a process."""
     process = given.text("process")
     if not process:
         return None
+    if said := given.text("language"):
+        return said.lower()
     ending = posixpath.splitext(given.text("main") or process)[1].lower()
     return LANGUAGES.get(ending, "native")
 
@@ -53,6 +60,12 @@ def request_disk(given: Given) -> dict[str, str]:
     return made
 
 
+def resources(given: Given) -> dict[str, str]:
+    """`request_NAME` for resources that only some pools know."""
+    return {_resource_attribute(word): expression(word, text) for word in sorted(given.programs)
+            if is_resource(word) and (text := given.text(word)) is not None}
+
+
 def requirements(given: Given) -> dict[str, str]:
     """The user's expression and the clauses that follow from the other commands."""
     own = given.text("requirements")
@@ -68,14 +81,31 @@ def requirements(given: Given) -> dict[str, str]:
     language = language_of(given)
     if language in (None, "native") and "arch" not in named:
         clauses.append(f"(TARGET.Arch == {quote(given.macro('arch'))})")
-    if named.isdisjoint({"opsys", "opsysandver", "opsysname"}):
+    if transfer.wants_container(given):
+        clauses.append(_container_clause(given))
+    elif named.isdisjoint({"opsys", "opsysandver", "opsysname"}):
         clauses.append(f"(TARGET.OpSys == {quote(given.macro('opsys'))})")
     if (interpreter := INTERPRETERS.get(language or "")) and interpreter.lower() not in named:
         clauses.append(f"(TARGET.{interpreter})")
     clauses += _amount_clauses(given, named)
     if named.isdisjoint({"hasfiletransfer", "filesystemdomain"}):
         clauses.append(_file_clause(given))
+    clauses += _feature_clauses(given, named)
     return {"Requirements": " && ".join(clauses)}
+
+
+def _resource_attribute(word: str) -> str:
+    command = find(word)
+    return command.attribute if command else ""
+
+
+def _container_clause(given: Given) -> str:
+    if image := given.text("container_image"):
+        has = {"WantDockerImage": "HasDockerURL", "WantSIF": "HasSIF"}.get(transfer.image_kind(image),
+                                                                         "HasSandboxImage")
+        return f"(TARGET.HasContainer && TARGET.{has})"
+    universe = (given.text("universe") or "").strip('"').lower()
+    return "(TARGET.HasDocker)" if universe == "docker" else "(TARGET.HasContainer && TARGET.HasDockerURL)"
 
 
 def _amount_clauses(given: Given, named: frozenset[str]) -> list[str]:
@@ -93,17 +123,61 @@ def _amount_clauses(given: Given, named: frozenset[str]) -> list[str]:
         if asked is None or redundant or (_is_number(asked) and float(asked) <= free):
             continue
         clauses.append(f"(TARGET.{attribute} >= Request{attribute})")
-    return clauses
+    return clauses + _gpu_clauses(given, named) + [
+        f"(TARGET.{name} >= Request{name})" for attribute, asked in _given_resources(given)
+        if (name := attribute.removeprefix("Request")).lower() not in named
+        and not (_is_number(asked) and float(asked) <= 0)]
 
 
-def files_always_travel(given: Given) -> bool:
-    return (given.text("should_transfer_files") or "").strip('"').lower() in ("yes", "true")
+def _given_resources(given: Given) -> list[tuple[str, str]]:
+    try:
+        return list(resources(given).items())
+    except Wrong:
+        return []
+
+
+def _gpu_clauses(given: Given, named: frozenset[str]) -> list[str]:
+    try:
+        made = gpus.gpus(given)
+    except Wrong:
+        return []
+    number = made.get("RequestGPUs")
+    if number is None or "gpus" in named or (_is_number(number) and float(number) <= 0):
+        return []
+    if "RequireGPUs" in made:
+        return ["(countMatches(MY.RequireGPUs, TARGET.AvailableGPUs) >= RequestGPUs)"]
+    return ["(TARGET.GPUs >= RequestGPUs)"]
 
 
 def _file_clause(given: Given) -> str:
-    if files_always_travel(given):
-        return "(TARGET.HasFileTransfer)"
-    return "((TARGET.FileSystemDomain == MY.FileSystemDomain) || (TARGET.HasFileTransfer))"
+    same = "(TARGET.FileSystemDomain == MY.FileSystemDomain)"
+    try:
+        whether = (transfer.whether_and_when(given).get("ShouldTransferFiles") or "").strip('"')
+    except Wrong:
+        whether = ""
+    if whether == "NO":
+        return same
+    travels = "".join(f' && stringListIMember("{kind}", TARGET.HasFileTransferPluginMethods)'
+                      for kind in transfer.address_kinds(given))
+    travels = f"(TARGET.HasFileTransfer{travels})"
+    return travels if whether == "YES" else f"({same} || {travels})"
+
+
+def _feature_clauses(given: Given, named: frozenset[str]) -> list[str]:
+    """What only some machines can do."""
+    clauses = []
+    if given.text("deferral_time") or any(given.text(f"cron_{part}") for part in CRON):
+        clauses.append("(TARGET.HasJobDeferral)")
+        clauses.append("((time() + 120) < (DeferralTime + DeferralWindow)) && "
+                       "((time() + 300 + DeferralPrepTime) > DeferralTime)")
+    if given.text("checkpoint_exit_code"):
+        clauses.append("(TARGET.HasSelfCheckpointTransfers)")
+    try:
+        if truth(given, "encrypt_execute_directory"):
+            clauses.append("(TARGET.HasEncryptExecuteDirectory)")
+    except Wrong:
+        pass  # said by its own maker
+    return clauses
 
 
 def _amount(given: Given, command: str, attribute: str, unit: str, default: str) -> dict[str, str]:

@@ -7,18 +7,27 @@ what HTCondor takes without a word is taken here too, with a warning.
 import re
 from collections.abc import Iterator
 
-from dsl.submit.attributes import without_quotes
 from dsl.submit.macros import BadMacro, Scope
 from dsl.submit.mistakes import Mistake, nearest, shown
+from dsl.submit.rows import WRONG
 from dsl.submit.scan import Call, Part, Reference, TooDeep, scan
 from dsl.submit.statements import Statements
-from dsl.submit.table import BY_WORD, COMMANDS, Command, Kind, Status, carried_out, find
+from dsl.submit.table import BY_WORD, COMMANDS, Command, Kind, Status, carried_out, find, is_resource, known
+from dsl.submit.values import without_quotes
 
 _NEGATIVE = re.compile(r"\s*-\s*[0-9.]")
 _BARE_NAME = re.compile(r"[A-Za-z_]\w*\Z")
 _AMOUNTS = {"request_cpus": "a number of cores", "request_memory": "an amount of memory",
             "request_disk": "an amount of disk space", "max_retries": "a number of retries"}
 MOST_CANDIDATES, MOST_GUESSES = 500, 20
+NEEDS = {
+    **dict.fromkeys(("require_gpus", "gpus_minimum_capability", "gpus_maximum_capability", "gpus_minimum_memory",
+                     "gpus_minimum_runtime"), ("request_gpus", "gpus")),
+    **dict.fromkeys(("gpu_capability", "gpu_memory"), ("gpus", "request_gpus")),
+    "machine_count": ("universe",),
+    "transfer_container": ("container_image",),
+}
+"""Commands that say nothing without one of some others."""
 _OF_THE_ITEM = ("item", "row", "itemindex")
 
 
@@ -33,21 +42,65 @@ class Words:
         """The text of each command that is carried out."""
         self.written_as: dict[str, str] = {}
         """The word by which each was given."""
+        self.accepted: list[Mistake] = []
+        """What is passed over."""
+        self.refusals: list[Mistake] = []
+        """What keeps the jobs from being queued, and from nothing else."""
 
     def sort(self) -> None:
-        """Tell commands from macros; refuse what is not carried out."""
+        """Tell commands from macros, and say what this version does not do with them."""
         for word in self.lines.written:
-            command = None if word.startswith("+") or "." in word else find(word)
-            if command is None or self._is_only_a_macro(word, command) or command.status is not Status.REFUSED:
-                continue
-            guess = None if word in BY_WORD else nearest(word, carried_out())
-            self.lines.mistakes.append(self.lines.at_name(
-                word, f'"{self.lines.spelled(word)}" is not carried out yet by this version',
-                "It would be ignored, and your jobs would not be what you asked for.",
-                f'Did you mean "{guess}"?' if guess else "Take the line out if the jobs can do without it."))
-        for command in COMMANDS:
-            if command.status is Status.CARRIED_OUT:
-                self._take(command)
+            if meant := WRONG.get(word):
+                self.scope.used.add(word)
+                self.lines.mistakes.append(self.lines.at_name(
+                    word, f'"{self.lines.spelled(word)}" is not a command', "", f"Write {meant} instead."))
+        commands = [*COMMANDS, *self._resources()]
+        for command in commands:
+            self._take(command)
+        for command in commands:
+            if (needed := NEEDS.get(command.name)) and not self._has(*needed):
+                self._give_back(command)
+        for command in commands:
+            if command.name in self.raw and command.status is not Status.CARRIED_OUT:
+                self._judge(command)
+
+    def _resources(self) -> list[Command]:
+        """The commands for resources that only some pools know."""
+        return [command for word in self.lines.written if is_resource(word) and (command := find(word))]
+
+    def _has(self, *commands: str) -> bool:
+        return any(command in self.raw for command in commands)
+
+    def _give_back(self, command: Command) -> None:
+        """Without another command this one says nothing, and counts as unused."""
+        if command.name in self.raw:
+            word = self.written_as.pop(command.name)
+            del self.raw[command.name]
+            if word not in self.lines.referenced:
+                self.scope.used.discard(word)
+
+    def _judge(self, command: Command) -> None:
+        """A command that is not carried out: a warning, or no submission."""
+        try:
+            value = self.scope.constant(self.raw[command.name])
+        except BadMacro:
+            return  # said when it is compiled
+        if value is not None and (not value.strip() or without_quotes(value.strip()).lower() in command.accepts):
+            return
+        word = self.written_as[command.name]
+        spelled = self.lines.spelled(word)
+        if command.accepts and command.kind in (Kind.WORD, Kind.TRUTH):
+            what = f"{spelled} = {shown((value or self.raw[command.name]).strip())} is not carried out by this version"
+            cure = f"Write: {spelled} = {command.accepts[0]}"
+        else:
+            what, cure = f'"{spelled}" is not carried out by this version', ""
+        if command.status is Status.ACCEPTED:
+            self.accepted.append(self.lines.at_name(word, what, f"It is passed over. {command.help}", cure))
+            return
+        guess = nearest(word, carried_out()) if is_resource(word) else None
+        cure = f'Did you mean "{guess}"?' if guess else cure or "Take the line out if the jobs can do without it."
+        self.refusals.append(self.lines.at_name(
+            word, what, f"{command.help}\nWithout it the jobs would not be what you asked for.", cure))
 
     def mistake(self, command: str, what: str, why: str = "", cure: str = "", fragment: str = "") -> Mistake:
         """A mistake that points at the value of `command`, or at `fragment` in it."""
@@ -97,11 +150,8 @@ class Words:
         used = self.scope.used | self.lines.scope.used | self.lines.referenced
         unused = []
         for word in dict.fromkeys([*self.lines.written, *self.lines.after_queue]):
-            command = find(word)
             late = word in self.lines.after_queue
             if word.startswith("+") or "." in word or (not late and word in used):
-                continue
-            if command is not None and not late and command.status is Status.REFUSED:
                 continue
             unused.append(self.lines.spelled(word))
             (self.lines.mistakes if self.is_strict else warnings).append(self._unused(word, late))
@@ -113,29 +163,18 @@ class Words:
         return unused
 
     def _take(self, command: Command) -> None:
-        for word in (command.name, *command.aliases):
+        for word in command.words:
             text = self.lines.macros.get(word)
-            if text is None or (command.pesc and self._is_only_a_macro(word, command)):
+            if text is None or word not in self.lines.written or (
+                    word != command.name and BY_WORD.get(word) is not command and not is_resource(word)) or (
+                    command.pesc and self._is_only_a_macro(word, command)):
                 continue
             self.scope.used.add(word)
             if not text.strip():
                 continue
             self.written_as[command.name] = word
-            if command.accepts:
-                self._check_accepted(command, text)
             self.raw[command.name] = text
             return
-
-    def _check_accepted(self, command: Command, text: str) -> None:
-        try:
-            value = self.scope.constant(text)
-        except BadMacro as bad:
-            self.complain(command.name, bad.what, bad.why, bad.cure)
-            return
-        if value is None or (value.strip() and without_quotes(value.strip()).lower() not in command.accepts):
-            self.complain(command.name,
-                          f"{command.name} = {shown(text.strip())} is not carried out yet by this version",
-                          command.help, f"Write: {command.name} = {command.accepts[0]}")
 
     def _is_only_a_macro(self, word: str, command: Command) -> bool:
         """In a file of HTCondor's, a word of PESC that is used as a macro is the user's own."""
@@ -146,7 +185,12 @@ class Words:
         if late:
             return self.lines.at_name(word, f'"{spelled}" comes after queue and changes nothing', "",
                                       "Move it above the queue line.")
-        guess = nearest(word, carried_out())
+        command = find(word)
+        if command is not None and command.name in NEEDS:
+            needed = " or ".join(NEEDS[command.name])
+            return self.lines.at_name(word, f'"{spelled}" says nothing without {needed}', "",
+                                      f"Add {needed}, or take this line out.")
+        guess = nearest(word, known())
         meant = f'Did you mean "{guess}"?' if guess else ""
         if not self.is_strict:
             return self.lines.at_name(word, f'"{spelled}" was not used', "Is it a typo?", meant)

@@ -56,17 +56,10 @@ def test_all_mistakes_come_at_once(mistakes):
     ("if\nendif", 1, "the condition is missing"),
     ("endif", 1, '"endif" without "if"'),
     ("executable run.sh", 1, "this line says nothing that is known here"),
-    ("gpus = 2", 1, '"gpus" is not carried out yet by this version'),
-    ("container_image = x", 1, '"container_image" is not carried out yet by this version'),
-    ("request_gpus = 1", 1, '"request_gpus" is not carried out yet by this version'),
-    ("request_widgets = 1", 1, '"request_widgets" is not carried out yet by this version'),
     ("sweep alpha in 1..3", 1, '"sweep" is not carried out yet by this version'),
     ("include : other.inc", 1, '"include" is not carried out yet by this version'),
-    ("universe = docker", 12, "universe = docker is not carried out yet by this version"),
     ("error : stop here", 1, "stop here"),
     ("block @=END\nx", 1, 'the block of "block" has no end'),
-    ("transfer_input_files = http://example.org/x", 24,
-     "http://example.org/x is an address; fetching from addresses is not carried out yet by this version"),
     ("transfer_output_files = ../x", 25, "../x is outside the folder in which the job runs"),
     ("arguments = x", 13, "arguments are for executable"),
     ("main = x.py", 8, "main is for a folder or a zip"),
@@ -75,6 +68,76 @@ def test_all_mistakes_come_at_once(mistakes):
 def test_what_is_wrong_is_said_where_it_is_written(mistakes, line, column, what):
     found = only(mistakes(f"process = a.py\n{line}\n"))
     assert (found.line, found.column, found.what) == (2, column, what)
+
+
+@pytest.mark.parametrize(("line", "column", "what"), [
+    ("gpus = 2", 1, '"gpus" is not carried out by this version'),
+    ("container_image = x", 1, '"container_image" is not carried out by this version'),
+    ("request_gpus = 1", 1, '"request_gpus" is not carried out by this version'),
+    ("request_widgets = 1", 1, '"request_widgets" is not carried out by this version'),
+    ("universe = local", 1, "universe = local is not carried out by this version"),
+    ("should_transfer_files = NO", 1, "should_transfer_files = NO is not carried out by this version"),
+    ("transfer_executable = false", 1, "transfer_executable = false is not carried out by this version"),
+    ("periodic_remove = $(Process) > 3", 1, '"periodic_remove" is not carried out by this version'),
+    ("domain = python", 1, '"domain" is not carried out by this version'),
+    ("transfer_input_files = http://example.org/x", 24,
+     "http://example.org/x is an address; fetching from addresses is not carried out by this version"),
+])
+def test_what_is_read_and_not_carried_out_keeps_the_jobs_from_being_queued(described, line, column, what):
+    found = described(f"process = a.py\n{line}\n")
+    assert [(said.line, said.column, said.what) for said in found.refusals] == [(2, column, what)]
+
+
+@pytest.mark.parametrize("line", [
+    "gpus = 0", "request_gpus = 0", "universe = vanilla", "universe = 5", "should_transfer_files = IF_NEEDED",
+    "language = python", "periodic_hold = false", "header = none", "transfer_executable = true", "getenv = true",
+    "on_exit_hold = ExitCode == 3", "description = a text",
+])
+def test_what_asks_for_nothing_more_is_taken_without_a_word(described, line):
+    found = described(f"process = a.py\n{line}\n")
+    assert (found.refusals, found.warnings) == ([], [])
+
+
+@pytest.mark.parametrize("line", [
+    "notification = always", "stream_output = true", "accounting_group = physics", "job_lease_duration = 100",
+    "nice_user = true", "max_materialize = 10",
+])
+def test_what_a_job_can_do_without_is_passed_over_with_a_warning(described, line):
+    found = described(f"process = a.py\n{line}\n")
+    assert found.refusals == []
+    assert ["not carried out" in warning.what for warning in found.warnings] == [True]
+
+
+@pytest.mark.parametrize(("line", "what"), [
+    ("universe = nope", "there is no universe 'nope'"),
+    ("universe = parallel", "a job of the parallel universe needs a machine_count"),
+    ("should_transfer_files = MAYBE", "'MAYBE' does not say whether files travel"),
+    ("when_to_transfer_output = later", "'LATER' does not say when outputs come back"),
+    ("concurrency_limits = 1a", "'1a' is not a limit"),
+    ("kill_sig = SIGNOPE", "'SIGNOPE' is not a signal"),
+    ("notification = often", "'often' is not a time for mail"),
+    ("checkpoint_exit_code = x", "'x' is not a whole number"),
+    ("accounting_group = two words", "'two words' is not a name"),
+    ("request_gpu_memory = 3G", '"request_gpu_memory" is not a command'),
+    ("gpus = two", "'two' is not a number of gpus"),
+    ("gpus = 1\ngpu_memory = 2 gigs", "'2 gigs' is not an amount of memory"),
+    ("gpus = 1\ngpu_capability = high", "'high' is not a capability"),
+    ("gpus = 1\nrequest_gpus = 1", "both gpus and request_gpus are given"),
+    ("gpu_memory = 2G", '"gpu_memory" says nothing without gpus or request_gpus'),
+    ("language = pyhton", "'pyhton' is not a language that is known here"),
+    ("header = maybe", "'maybe' is neither auto nor none"),
+    ("checkpoint_every = often", "'often' is not a time"),
+    ("checkpoint_every = 0", "'0' is not a time"),
+    ("packages = numpy, ;rm", "';rm' is not a package"),
+    ("rooms = lab1, a/b", "'a/b' is not the name of a room"),
+    ("join = ../x", "'../x' is outside the folder in which the job runs"),
+    ("parallel = perhaps", "'perhaps' is neither true nor false"),
+    ("domain = a\ndockerfile = b", "both domain and dockerfile are given"),
+    ("repetitions = 1 TB", "'1 TB' is not a number of repetitions"),
+    ("max_retries = 1 TB", "'1 TB' is not a whole number"),
+])
+def test_values_are_checked_where_they_are_written(mistakes, line, what):
+    assert only(mistakes(f"process = a.py\n{line}\n")).what == what
 
 
 def test_a_bad_expression_is_shown_at_its_place(mistakes):
@@ -104,8 +167,8 @@ def test_an_unknown_word_names_the_nearest_known_one(mistakes):
     assert 'Did you mean "repetitions"?' in found.cure
 
 
-def test_a_resource_that_looks_like_a_known_one_names_it(mistakes):
-    found = only(mistakes("process = a.py\nrequest_memroy = 5\n"))
+def test_a_resource_that_looks_like_a_known_one_names_it(described):
+    found = only(described("process = a.py\nrequest_memroy = 5\n").refusals)
     assert 'Did you mean "request_memory"?' in found.cure
 
 

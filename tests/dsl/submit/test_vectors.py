@@ -1,8 +1,4 @@
-"""What HTCondor's own program makes of some hundred descriptions, and what we make of them.
-
-A vector is run if all its commands are carried out; so the selection grows by itself as
-the table of commands does.
-"""
+"""What HTCondor's own program makes of some hundred descriptions, and what we make of them."""
 
 import json
 from datetime import UTC, datetime
