@@ -9,6 +9,7 @@ ad) holds until the ad changes, and is kept by the caller in `Verdicts`.
 """
 
 import heapq
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -58,11 +59,17 @@ Verdicts = dict[tuple[int, str, int], float | None]
 """(kind, machine, version of its ad) → the job's Rank of it, None if the two do not match."""
 
 
+Taste = tuple[float, float, float, str]
+Ranking = list[Taste]
+"""A heap: machines by `taste`, some places out of date since amounts were carved."""
+
+
 def negotiate(
     demands: Sequence[Demand], offers: Sequence[Offer], shares: Mapping[str, Share], verdicts: Verdicts, now: float
 ) -> list[Match]:
     """Give free amounts to waiting jobs, one at a time, fairly. `verdicts` only saves work."""
     free = {offer.name: offer.free for offer in offers}
+    rankings: dict[int, Ranking] = {}
     in_use = {owner: share.in_use for owner, share in shares.items()}
     cursors = [0] * len(demands)
     # Keys only grow within a cycle, so one that has grown is found out when it comes to the front.
@@ -75,7 +82,10 @@ def negotiate(
         if key != (key := turn(demand, cursors[index], in_use, shares)):
             heapq.heapreplace(queue, (key, index))
             continue
-        name = best_machine(demand.kind, offers, free, verdicts, now)
+        kind = demand.kind
+        if kind.number not in rankings:
+            rankings[kind.number] = ranking(kind, offers, free, verdicts, now)
+        name = best_machine(kind, rankings[kind.number], free)
         if name is None:
             # Within a cycle amounts only shrink: what finds nothing now finds nothing later.
             heapq.heappop(queue)
@@ -104,25 +114,35 @@ def turn(
     return (in_use.get(owner, 0.0) + 1.0) * weight, owner, demand.jobs[cursor]
 
 
-def best_machine(
+def ranking(
     kind: Kind, offers: Sequence[Offer], free: Mapping[str, Amounts], verdicts: Verdicts, now: float
-) -> str | None:
-    """The machine for the next job of `kind`, or None."""
-    best: tuple[tuple[float, float, float, str], str] | None = None
+) -> Ranking:
+    """The machines for jobs of `kind`, as a heap by `taste`."""
+    found = []
     for offer in offers:
         left = free[offer.name]
+        if fits(kind.request, left) and (rank := verdict(kind, offer, verdicts, now)) is not None:
+            found.append(taste(rank, left, offer.name))
+    heapq.heapify(found)
+    return found
+
+
+def best_machine(kind: Kind, ranked: Ranking, free: Mapping[str, Amounts]) -> str | None:
+    """The machine for the next job of `kind`, or None."""
+    while ranked:
+        minus_rank, _, _, name = key = ranked[0]
+        left = free[name]
         if not fits(kind.request, left):
-            continue
-        rank = verdict(kind, offer, verdicts, now)
-        if rank is None:
-            continue
-        key = taste(rank, left, offer.name)
-        if best is None or key < best[0]:
-            best = key, offer.name
-    return best[1] if best else None
+            heapq.heappop(ranked)
+        elif (fresh := taste(-minus_rank, left, name)) == key:
+            return name
+        else:
+            # What is free only shrinks, so a machine only falls: an outdated first place is the only one that misleads.
+            heapq.heapreplace(ranked, fresh)
+    return None
 
 
-def taste(rank: float, left: Amounts, name: str) -> tuple[float, float, float, str]:
+def taste(rank: float, left: Amounts, name: str) -> Taste:
     """Sort key: which machine is best.
 
     1. the highest Rank of the job
@@ -142,4 +162,5 @@ def verdict(kind: Kind, offer: Offer, verdicts: Verdicts, now: float) -> float |
 
 def _rank(job: Ad, machine: Ad, now: float) -> float:
     value = job.evaluate("Rank", machine, now=now)
-    return float(value) if isinstance(value, int | float) else 0.0
+    rank = float(value) if isinstance(value, int | float) else 0.0
+    return 0.0 if math.isnan(rank) else rank       # what equals nothing has no place in an order

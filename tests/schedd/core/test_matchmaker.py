@@ -84,7 +84,7 @@ def test_the_highest_rank_wins():
     assert places([demand], offers) == [(1, 0, "b")]
 
 
-@pytest.mark.parametrize("rank", ["undefined", '"fast"', "1/0", "TARGET.Nothing"])
+@pytest.mark.parametrize("rank", ['real("NaN")', "undefined", '"fast"', "1/0", "TARGET.Nothing"])
 def test_a_rank_that_is_no_number_counts_as_zero(rank):
     demand = a_demand(kind=a_kind(Rank=f'ifThenElse(TARGET.Name == "a", {rank}, 1)'))
     assert places([demand], [an_offer("a", cpus=8.0), an_offer("b")]) == [(1, 0, "b")]
