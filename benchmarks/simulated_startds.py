@@ -9,9 +9,11 @@ import gc
 import json
 import resource
 import sys
+from contextlib import suppress
 from typing import Any
 
 from websockets.asyncio.client import ClientConnection, unix_connect
+from websockets.exceptions import InvalidHandshake
 
 from contract.client import find_pool
 from contract.messages import (
@@ -49,7 +51,16 @@ class Fleet:
         self.welcome = 0
         self.acknowledged = 0
         self.frames = 0
+        self.dialled_again = 0
         self.all_welcome = asyncio.Event()
+
+    async def stay(self, number: int, count: int, path: str, headers: dict[str, str]) -> None:
+        """Dial again when refused, as a startd does."""
+        while True:
+            with suppress(InvalidHandshake, OSError):
+                await self.one(number, count, path, headers)
+            self.dialled_again += 1
+            await asyncio.sleep(0.2)
 
     async def one(self, number: int, count: int, path: str, headers: dict[str, str]) -> None:
         async with unix_connect(path, "ws://localhost/v1/startd", additional_headers=headers, compression=None,
@@ -91,12 +102,12 @@ async def main() -> None:
     fleet = Fleet()
     tasks: list[asyncio.Task[Any]] = []
     for number in range(count):
-        tasks.append(asyncio.create_task(fleet.one(number, count, client.unix_socket, headers)))
+        tasks.append(asyncio.create_task(fleet.stay(number, count, client.unix_socket, headers)))
         if number % 50 == 49:
             await asyncio.sleep(0.05)
     await fleet.all_welcome.wait()
     gc.freeze()
-    print(json.dumps({"welcome": fleet.welcome}), flush=True)
+    print(json.dumps({"welcome": fleet.welcome, "again": fleet.dialled_again}), flush=True)
     loop = asyncio.get_running_loop()
     while await loop.run_in_executor(None, sys.stdin.readline):
         print(json.dumps({"acknowledged": fleet.acknowledged, "frames": fleet.frames}), flush=True)
