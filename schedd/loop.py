@@ -19,11 +19,11 @@ from contract.messages import FromSchedd
 from contract.problems import Problem
 from contract.requests import Event
 from schedd.core.cluster import Cluster
+from schedd.core.leases import move_clocks, tick
 from schedd.core.matching import match
 from schedd.core.outcome import Outcome
 from schedd.core.pool import Pool, Settings
 from schedd.core.restored import restore
-from schedd.core.runs import move_clocks, tick
 from schedd.store.rows import Statement, statements
 from schedd.store.store import NotSaved, Store
 

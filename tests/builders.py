@@ -26,9 +26,11 @@ from contract.requests import Action, Event, Selection, Submission
 from contract.tokens import Claims
 from contract.vocabulary import PROTOCOL, VERSION, EndReason, JobStatus, Phase, RunId
 from schedd.core.actions import act
+from schedd.core.ends import on_ended
+from schedd.core.leases import tick
 from schedd.core.matching import match
 from schedd.core.pool import Pool, Settings
-from schedd.core.runs import on_beat, on_ended, on_gone, on_hello, on_progressed, tick
+from schedd.core.runs import on_beat, on_gone, on_hello, on_progressed
 from schedd.core.submission import submit
 
 NOON = 1_795_262_400.0

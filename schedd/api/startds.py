@@ -26,7 +26,8 @@ from contract.messages import (
 )
 from contract.vocabulary import INLINE_BYTES
 from schedd.api.context import Context
-from schedd.core.runs import on_ad, on_beat, on_ended, on_gone, on_hello, on_progressed, on_used
+from schedd.core.ends import on_ended
+from schedd.core.runs import on_ad, on_beat, on_gone, on_hello, on_progressed, on_used
 from schedd.links import Link
 
 log = logging.getLogger("schedd.startds")

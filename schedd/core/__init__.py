@@ -6,7 +6,9 @@ event), then what it leans on:
 * `job`         a job, its run, and TRANSITIONS
 * `cluster`     a template, a count, and the jobs of it that have become rows
 * `machine`     amounts, claims, lease
-* `judge`       what the end of a run means for its job
+* `submission`, `actions`          what people bring about
+* `runs`, `reconcile`, `leases`    what startds say, what they should have, their silence
+* `ends`, `judge`                  the end of a run, and what it means for its job
 * `waiting`     who waits, grouped by what matters to matching
 * `matchmaker`  the pure function from demands and offers to matches
 * `accounts`    who has used how much of late

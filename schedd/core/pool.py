@@ -4,7 +4,8 @@
            per event; what follows from the call is gathered in `pool.outcome`.
     INV-5: a pool rebuilt from the store equals the living one (`restore` in `restored`).
 
-Events come in through `submission`, `actions` and `runs`; `matching` hands out machines.
+Events come in through `submission`, `actions`, `runs`, `ends` and `leases`; `matching` hands
+out machines.
 Here are the pool itself and the few steps that all of them take: moving a job, saying so,
 ending it.
 """
@@ -13,8 +14,9 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from itertools import islice
 
-from contract.messages import Amounts
+from contract.messages import Amounts, Refused
 from contract.requests import Event, Submitted, Totals
+from contract.vocabulary import RunId
 from schedd.core.accounts import Account
 from schedd.core.cluster import Cluster
 from schedd.core.job import FINAL, Job, Move, Run, moved
@@ -50,6 +52,7 @@ class Pool:
         """The answers to the latest submissions, by owner and key."""
         self.next_cluster = 1
         self.next_event = 1
+        self.next_grant = 1
         self.outcome = Outcome()
         self.filing = Filing(self)
 
@@ -61,6 +64,14 @@ class Pool:
         """The row of a job that is in the queue."""
         found = self.clusters.get(cluster)
         return found.jobs.get(proc) if found else None
+
+    def run(self, run_id: RunId) -> tuple[Cluster, Job] | None:
+        """The job whose last attempt this is."""
+        cluster = self.clusters.get(run_id.cluster)
+        job = cluster.jobs.get(run_id.proc) if cluster is not None else None
+        if cluster is None or job is None or job.attempt != run_id.attempt:
+            return None
+        return cluster, job
 
     def account(self, owner: str) -> Account:
         if owner not in self.accounts:
@@ -197,3 +208,27 @@ def claimed(pool: Pool, machine: Machine) -> Amounts:
         sum(run.claim.memory_mib for run in runs),
         sum(run.claim.disk_kib for run in runs),
     )
+
+
+def heard(pool: Pool, link: int, now: float) -> Machine | None:
+    """The machine that speaks through `link`; its lease begins anew."""
+    name = pool.links.get(link)
+    machine = pool.machines.get(name) if name is not None else None
+    if machine is not None:
+        machine.last_heard_at = now
+    else:
+        # Its lease ended, or another connection greeted in its name: only a new Hello mends that.
+        pool.outcome.send(link, Refused("not_found", "This connection belongs to no machine any more; connect again."))
+    return machine
+
+
+def book_start(pool: Pool, cluster: Cluster, job: Job, run: Run, now: float) -> None:
+    if run.started_at is not None:
+        return
+    run.started_at = now
+    job.starts += 1
+    job.first_start_at = job.first_start_at or now
+    job.last_start_at = now
+    job.last_machine = run.machine
+    say(pool, cluster, job.proc, "executing", now, run.machine, host=run.machine, slot=f"slot1@{run.machine}",
+        start=job.starts)

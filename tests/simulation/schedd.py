@@ -23,11 +23,13 @@ from contract.messages import (
 )
 from contract.problems import Problem
 from contract.vocabulary import RunId
+from schedd.core.ends import on_ended
+from schedd.core.leases import tick
 from schedd.core.matching import match
 from schedd.core.outcome import Outcome
 from schedd.core.pool import Pool, Settings
 from schedd.core.restored import restore
-from schedd.core.runs import on_ad, on_beat, on_ended, on_gone, on_hello, on_progressed, on_used, tick
+from schedd.core.runs import on_ad, on_beat, on_gone, on_hello, on_progressed, on_used
 from schedd.store.rows import Statement, statements
 from tests.simulation.network import Connection
 

@@ -4,9 +4,10 @@ import pytest
 
 from contract.messages import Acknowledge, Grant, Refused, Stop, Used, Welcome
 from contract.vocabulary import EndReason, HoldCode, JobStatus, Phase
+from schedd.core.ends import FIRST_PAUSE_SECONDS
 from schedd.core.judge import MOST_FAULTS
 from schedd.core.pool import claimed
-from schedd.core.runs import FIRST_PAUSE_SECONDS, on_used
+from schedd.core.runs import on_used
 from tests.builders import Lab, a_run, amounts, an_output
 
 RUN = a_run()

@@ -1,0 +1,114 @@
+"""The end of a run: booked, its claim freed, judged, and its job sent where it belongs."""
+
+from contract.messages import Acknowledge, Ended, RunEnd
+from contract.vocabulary import EndReason, JobStatus
+from schedd.core.ads import job_ad
+from schedd.core.cluster import Cluster
+from schedd.core.job import Job, Move, Run
+from schedd.core.judge import Fate, Verdict, judge
+from schedd.core.machine import Machine
+from schedd.core.matching import file_job, hold
+from schedd.core.pool import Pool, book_start, free_claim, heard, leave_queue, move, say
+
+FIRST_PAUSE_SECONDS = 5.0
+LONGEST_PAUSE_SECONDS = 600.0
+"""How long a machine that cannot carry out runs is left alone: doubling from the first to the longest."""
+
+
+def on_ended(pool: Pool, now: float, link: int, ended: Ended) -> None:
+    """A run is over: free its claim, judge it, say what follows. A late or second report changes nothing."""
+    machine = heard(pool, link, now)
+    if machine is None:
+        return
+    pool.outcome.send(link, Acknowledge([ended.run]))
+    found = pool.run(ended.run)
+    if found is None:
+        return
+    cluster, job = found
+    run = job.run or job.lapsed
+    if run is None or run.machine != machine.name:
+        return
+    if job.run is None and ended.end.reason is not EndReason.EXITED:
+        job.lapsed = None          # the job waits already; this end tells nothing
+        pool.outcome.touch(job)
+        return
+    pool.outcome.contents.update(ended.blobs)
+    _book_end(pool, cluster, job, run, ended.end, now)
+    free_claim(pool, job, cluster.owner, now)
+    job.lapsed = None
+    if ended.end.reason is EndReason.EXITED:
+        machine.note_run(ended.end.wall_seconds)
+    _take_blame(pool, machine, job, ended.end, now)
+    _settle(pool, cluster, job, ended.end, now)
+
+
+def _book_end(pool: Pool, cluster: Cluster, job: Job, run: Run, end: RunEnd, now: float) -> None:
+    """Write down what the run used and left behind."""
+    if end.started:
+        book_start(pool, cluster, job, run, now - end.wall_seconds)
+    job.last_machine = run.machine
+    job.wall_seconds += max(0.0, end.wall_seconds)
+    job.user_seconds += max(0.0, end.user_seconds)
+    job.system_seconds += max(0.0, end.system_seconds)
+    job.memory_mib = max(job.memory_mib, end.peak_memory_mib)
+    job.disk_kib = max(job.disk_kib, end.peak_disk_kib)
+    job.exit_code, job.exit_signal = end.exit_code, end.signal
+    job.stdout, job.stderr, job.files = end.stdout, end.stderr, end.files
+    job.warnings = end.warnings
+    if end.reason is EndReason.EXITED:
+        job.completions += 1
+    pool.outcome.touch(job)
+
+
+def _take_blame(pool: Pool, machine: Machine, job: Job, end: RunEnd, now: float) -> None:
+    """A machine that cannot carry out runs is left alone for a while, so that it does not eat the queue."""
+    if end.reason is EndReason.MACHINE_FAULT:
+        machine.faults += 1
+        pause = min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2.0 ** min(machine.faults - 1, 10))
+        machine.avoid_until = now + pause
+        job.faults += 1
+    elif end.reason is EndReason.LOST:
+        job.faults += 1
+    else:
+        job.faults = 0
+        if end.reason is EndReason.EXITED:
+            machine.faults, machine.avoid_until = 0, 0.0
+        elif end.reason is EndReason.EVICTED and not end.started:
+            # It would refuse the next one too: its owner says no, or it is about to leave.
+            machine.avoid_until = max(machine.avoid_until, now + FIRST_PAUSE_SECONDS)
+
+
+def _settle(pool: Pool, cluster: Cluster, job: Job, end: RunEnd, now: float) -> None:
+    """Send the job, whose run is over and booked, where it belongs."""
+    if job.status == JobStatus.REMOVED:
+        leave_queue(pool, cluster, job, now)
+        return
+    if job.status != JobStatus.RUNNING and end.reason is not EndReason.EXITED:
+        file_job(pool, cluster, job, now)      # held, or released again while its run was being stopped
+        return
+    if end.reason is EndReason.EXITED and not cluster.judges_exits:
+        verdict = Verdict(Fate.DONE)
+    else:
+        verdict = judge(job, end, job_ad(cluster, job.proc, job), now)
+    match verdict.fate:
+        case Fate.DONE:
+            say(pool, cluster, job.proc, "terminated", now, job.last_machine, exit_code=end.exit_code,
+                signal=end.signal, wall_seconds=round(end.wall_seconds, 3), user_seconds=round(end.user_seconds, 6),
+                system_seconds=round(end.system_seconds, 6), memory_mib=round(job.memory_mib, 1),
+                sent_bytes=sum(file.size for file in job.files))
+            move(pool, cluster, job, Move.FINISH, now)
+        case Fate.HOLD:
+            if job.status == JobStatus.HELD:
+                return
+            job.evictions += end.reason is not EndReason.EXITED
+            hold(pool, cluster, job, verdict.reason, verdict.code, now, verdict.subcode)
+        case Fate.AGAIN:
+            if job.status == JobStatus.HELD:
+                return
+            job.evictions += end.reason is not EndReason.EXITED
+            say(pool, cluster, job.proc, "evicted", now, job.last_machine, reason=verdict.reason,
+                wall_seconds=round(end.wall_seconds, 3), user_seconds=round(end.user_seconds, 6),
+                system_seconds=round(end.system_seconds, 6))
+            if job.status == JobStatus.RUNNING:
+                move(pool, cluster, job, Move.RETURN, now)
+            file_job(pool, cluster, job, now)
