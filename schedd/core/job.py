@@ -78,6 +78,8 @@ class Run(msgspec.Struct, omit_defaults=True):
     queued: bool = False
     """Whether it lies ready on its machine, to start when another run there ends. It holds
     no claim yet, and its job is still Idle."""
+    order: int = 0
+    """Grants are numbered, so that what lies ready keeps its order over a restart."""
     stopping: str = ""
     """Why it was told to stop; "" while it may go on."""
 

@@ -178,7 +178,7 @@ def _grant(pool: Pool, found: Match, queued: bool, now: float) -> None:
     cluster, machine = pool.clusters[ticket.cluster], pool.machines[name]
     job = cluster.jobs.get(ticket.proc) or cluster.materialize(ticket.proc)
     try:
-        run = Run(name, claim, now, queued=queued)
+        run = Run(name, claim, now, queued=queued, order=pool.next_grant)
         job.attempt += 1
         message = grant_message(pool, cluster, job, run)
     except SubmitErrors as errors:
@@ -186,6 +186,7 @@ def _grant(pool: Pool, found: Match, queued: bool, now: float) -> None:
         hold(pool, cluster, job, str(errors), HoldCode.BROKEN_DESCRIPTION, now)
         pool.filing.wanted = True  # the room is still there for others
         return
+    pool.next_grant += 1
     job.run, job.lapsed = run, None
     if queued:
         machine.ahead[job.run_id] = claim

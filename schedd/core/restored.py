@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from contract.requests import Submitted
+from contract.vocabulary import RunId
 from schedd.core.accounts import Account
 from schedd.core.cluster import Cluster, ClusterRecord, ClusterState
 from schedd.core.job import Job
@@ -45,13 +46,14 @@ def restore(name: str, settings: Settings, saved: Saved, now: float) -> Pool:
         cluster = pool.clusters[job.cluster]
         cluster.jobs[job.proc] = job
         if job.run is not None:
+            pool.next_grant = max(pool.next_grant, job.run.order + 1)
             machine = pool.machines.get(job.run.machine)
             if machine is not None:
                 (machine.ahead if job.run.queued else machine.claims)[job.run_id] = job.run.claim
             if not job.run.queued:
                 pool.account(cluster.owner).use(job.run.claim.cpus, now)
     for machine in pool.machines.values():
-        machine.ahead = dict(sorted(machine.ahead.items(), key=lambda item: _granted_at(pool, *item[0])))
+        machine.ahead = dict(sorted(machine.ahead.items(), key=lambda item: _order(pool, item[0])))
     refile_everything(pool, now)
     for machine in pool.machines.values():
         heed_machine(pool, machine, now)
@@ -59,6 +61,6 @@ def restore(name: str, settings: Settings, saved: Saved, now: float) -> Pool:
     return pool
 
 
-def _granted_at(pool: Pool, cluster: int, proc: int, attempt: int) -> tuple[float, int, int]:
-    job = pool.job(cluster, proc)
-    return (job.run.granted_at if job is not None and job.run is not None else 0.0), cluster, proc
+def _order(pool: Pool, run_id: RunId) -> int:
+    job = pool.job(run_id.cluster, run_id.proc)
+    return job.run.order if job is not None and job.run is not None else 0
