@@ -5,9 +5,11 @@ import re
 from collections.abc import Iterable
 
 from cli.common import Parser
+from contract.problems import Problem
 from contract.requests import Selection
 
 _JOB = re.compile(r"\d+(\.\d+)?")
+_ALMOST_A_JOB = re.compile(r"[\d.,#-]+[.,#-].*|\d+\.\w*")
 
 
 def add_selection(parser: Parser, what: str) -> None:
@@ -18,10 +20,13 @@ def add_selection(parser: Parser, what: str) -> None:
 
 
 def split_names(names: Iterable[str]) -> tuple[list[str], list[str]]:
-    """Job and cluster ids; and all else, the users."""
+    """Job and cluster ids; and all else, the users. What looks like a mistyped id is no user."""
     ids: list[str] = []
     owners: list[str] = []
     for name in names:
+        if _ALMOST_A_JOB.fullmatch(name) and not _JOB.fullmatch(name):
+            raise Problem("bad_request", f"{name[:80]!r} is neither a job (12.3) nor a cluster (12) nor a user's name.",
+                          "See the numbers with: pesc_q -nobatch.")
         (ids if _JOB.fullmatch(name) else owners).append(name)
     return ids, owners
 

@@ -6,6 +6,8 @@ import pytest
 
 from cli import hold, prio, release, rm
 from cli.prio import split_change
+from cli.selection import split_names
+from contract.problems import Problem
 from contract.requests import ActionAnswer
 
 
@@ -85,3 +87,9 @@ def test_no_priority_or_two_is_a_wrong_call(pool, call):
     assert call(prio.main, "+5", "-p", "3", "12").code == 2
     assert call(prio.main, "+5").code == 2
     assert pool.asked == []
+
+
+@pytest.mark.parametrize("name", ["12.x", "12.", "1.2.3", "12,3", "-5"])
+def test_what_looks_like_a_mistyped_id_is_no_users_name(name):
+    with pytest.raises(Problem, match="neither a job"):
+        split_names([name])
