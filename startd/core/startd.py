@@ -38,6 +38,7 @@ from contract.messages import (
 )
 from contract.vocabulary import INLINE_BYTES, PROTOCOL, VERSION, EndReason, Phase, RunId
 from startd.core import words
+from startd.core.claims import Claims
 from startd.core.events import (
     Action,
     Begun,
@@ -93,6 +94,7 @@ class StartdCore:
         self.runs: dict[RunId, JobRun] = {}
         self.leaving: str | None = None
         self._owner = Owner(ad)
+        self._claims = Claims(amounts)
         self._tombs: dict[RunId, None] = {}
         self._connected = self._welcomed = False
         self._beat_seconds = FIRST_BEAT_SECONDS
@@ -113,10 +115,12 @@ class StartdCore:
             match entry:
                 case Granted(grant) if grant.run not in core.runs and grant.run not in core._tombs:
                     core.runs[grant.run] = JobRun(grant)
+                    core._claims.take(grant.run, grant.claim)
                 case Ending(run, reason, message) if run in core.runs:
                     core.runs[run].ending, core.runs[run].message = reason, message
                 case Finished(run, end) if run in core.runs:
                     core.runs[run].phase, core.runs[run].end = Phase.ENDED, end
+                    core._claims.let_go(run)
                 case Forgotten(runs):
                     core._bury(runs)
         return core
@@ -244,7 +248,7 @@ class StartdCore:
                 EndReason.EVICTED, message=f"The run is over on {self.name} already.", started=False)))
             return []
         bare = replace(grant, blobs={}) if grant.blobs else grant
-        if grant.queued and not self._fits(grant.claim):
+        if grant.queued and not self._claims.fits(grant.claim):
             self.runs[grant.run] = JobRun(bare)
             self._waiting[grant.run] = grant
             return [Record(Granted(bare))]
@@ -253,10 +257,11 @@ class StartdCore:
         if refusal is not None:
             return [Record(Granted(bare)), *self._end(run, Turn.FAILED, RunEnd(
                 EndReason.EVICTED, message=refusal, started=False))]
+        self._claims.take(grant.run, grant.claim)
         return [Record(Granted(bare)), *self._launch(run, grant)]
 
     def _refusal(self, grant: Grant, now: float) -> str | None:
-        if not self._fits(grant.claim):
+        if not self._claims.fits(grant.claim):
             return words.does_not_fit(grant.claim, self.free())
         return self._unwelcome(grant, now)
 
@@ -269,29 +274,21 @@ class StartdCore:
         """Let queued runs have the room there is now, in the order granted."""
         actions: list[Action] = []
         for run_id, grant in list(self._waiting.items()):
-            if not self._fits(grant.claim):
+            if not self._claims.fits(grant.claim):
                 break
             del self._waiting[run_id]
             refusal = self._unwelcome(grant, now)
             if refusal is None:
+                self._claims.take(run_id, grant.claim)
                 actions += self._launch(self.runs[run_id], grant)
             else:
                 actions += self._end(self.runs[run_id], Turn.FAILED, RunEnd(
                     EndReason.EVICTED, message=refusal, started=False))
         return actions
 
-    def _fits(self, claim: Amounts) -> bool:
-        free = self.free()
-        return (claim.cpus <= free.cpus + 1e-6 and claim.memory_mib <= free.memory_mib
-                and claim.disk_kib <= free.disk_kib)
-
     def free(self) -> Amounts:
         """What the runs that have not ended leave; those that wait for room hold nothing."""
-        claims = [run.grant.claim for run in self.runs.values()
-                  if run.phase is not Phase.ENDED and run.run not in self._waiting]
-        return Amounts(round(self.amounts.cpus - sum(claim.cpus for claim in claims), 6),
-                       self.amounts.memory_mib - sum(claim.memory_mib for claim in claims),
-                       self.amounts.disk_kib - sum(claim.disk_kib for claim in claims))
+        return self._claims.free()
 
     def _launch(self, run: JobRun, grant: Grant) -> list[Action]:
         program = grant.program
@@ -333,6 +330,7 @@ class StartdCore:
             self._changed.pop(run, None)
             self._stopping.discard(run)
             self._waiting.pop(run, None)
+            self._claims.let_go(run)
             self._tombs[run] = None
         while len(self._tombs) > TOMBSTONES:
             del self._tombs[next(iter(self._tombs))]
@@ -434,6 +432,7 @@ class StartdCore:
             step(run, turn)
         run.end, run.kill_at = end, None
         self._waiting.pop(run.run, None)
+        self._claims.let_go(run.run)
         self._made_room = True
         self._stopping.discard(run.run)
         self._changed[run.run] = None
@@ -552,6 +551,10 @@ def _verdict(run: JobRun, over: Over) -> tuple[EndReason, str]:
     5. it ended by itself
     """
     program = run.grant.program
+    limit = program.memory_limit_mib
+    if run.ending is EndReason.MEMORY and limit is not None and over.peak_memory_mib > limit:
+        # It grew on between the look and the kill: what it had then is the better advice.
+        return EndReason.MEMORY, words.memory_killed(limit, over.peak_memory_mib)
     if run.ending is not None:
         return run.ending, run.message
     if over.out_of_memory:

@@ -33,7 +33,8 @@ RUNS = [a_run(1, proc, attempt) for proc in range(3) for attempt in (1, 2)]
 
 def grant(run):
     program = a_program(stdin=a_content(b"x")) if run.proc == 1 else a_program(memory_limit_mib=10)
-    return a_grant(run=run, program=program, claim=amounts(cpus=1.5 if run.proc == 2 else 1.0))
+    return a_grant(run=run, program=program, claim=amounts(cpus=1.5 if run.proc == 2 else 1.0),
+                   queued=run.attempt == 2)
 
 
 def over(run):
@@ -88,6 +89,9 @@ class World:
         assert len(self.started) == len(set(self.started)), "INV-S1: a run was started twice"
         free = self.core.free()
         assert free.cpus >= 0 and free.memory_mib >= 0 and free.disk_kib >= 0, "INV-S2: carved twice"
+        held = [run for run in self.core.runs.values()
+                if run.phase is not Phase.ENDED and run.run not in self.core._waiting]
+        assert free.cpus == OFFERED.cpus - sum(run.grant.claim.cpus for run in held)
         again = StartdCore.restore(self.journal, "lab-7", "own", OFFERED, {"START": "true"})
         assert again.runs.keys() == self.core.runs.keys()
         for run, known in self.core.runs.items():

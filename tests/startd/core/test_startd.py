@@ -282,6 +282,14 @@ def test_a_run_above_its_memory_is_killed_and_told_what_to_change():
                            "put request_memory = 160 MB in the submit file.")
 
 
+def test_the_advice_after_a_memory_kill_is_about_all_it_used():
+    core = running(a_core(), program=a_program(memory_limit_mib=64))
+    core.handle(Usage(RUN, 85.0, 1.0, 0, over_memory=True), 1.0)
+    core.handle(over(code=None, signal=9, peak_memory_mib=131.0), 1.0)
+    core.handle(Collected(RUN), 1.0)
+    assert "used 131 MiB; put request_memory = 160 MB" in said(core)[-1].end.message
+
+
 def test_a_memory_kill_is_never_success_whatever_the_exit_code():
     core = running(a_core(), program=a_program(memory_limit_mib=64))
     core.handle(Usage(RUN, 131.0, 1.0, 0, over_memory=True), 1.0)
