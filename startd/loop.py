@@ -20,7 +20,7 @@ from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
 from contract.messages import Ended, FromStartd, Grant, Refused, Welcome, decode_from_schedd, encode
-from contract.vocabulary import EndReason, RunId
+from contract.vocabulary import EndReason, Phase, RunId
 from startd.core import words
 from startd.core.events import (
     Action,
@@ -156,7 +156,10 @@ class Loop:
                     self._journal.append(entries, self.core.entries)
                     self._log(entries)
                 for action in actions:
-                    self._do(action)
+                    try:
+                        self._do(action)
+                    except Exception as error:
+                        self._failed(_run_of(action), error)
         finally:
             self._working = False
         self._arm()
@@ -219,7 +222,22 @@ class Loop:
         if self._tasks.get(run) is done:
             del self._tasks[run]
         if not done.cancelled() and (error := done.exception()) is not None:
-            log.error("work for a run failed", exc_info=error, extra={"run": str(run)})
+            self._failed(run, error)
+
+    def _failed(self, run: RunId | None, error: BaseException) -> None:
+        """We are wrong about something. Others are not to suffer, and the run is not to wait for ever."""
+        log.error("work for run %s failed", run, exc_info=error, extra={"run": str(run)})
+        known = self.core.runs.get(run) if run is not None else None
+        if known is None:
+            return
+        words_for_it = f"The startd failed: {type(error).__name__}: {error}."
+        match known.phase:
+            case Phase.FETCHING:
+                self.happened(NotFetched(known.run, words_for_it))
+            case Phase.STARTING | Phase.STOPPING:
+                self.happened(NotBegun(known.run, EndReason.MACHINE_FAULT, words_for_it))
+            case Phase.RETURNING:
+                self.happened(Collected(known.run, warnings=[f"Nothing could be kept of it. {words_for_it}"]))
 
     # --- before the process --------------------------------------------------------------
 
@@ -463,6 +481,15 @@ def frames(messages: list[FromStartd]) -> Iterator[bytes]:
         size += weight
     if frame:
         yield encode(frame)
+
+
+def _run_of(action: Action) -> RunId | None:
+    match action:
+        case Fetch(grant) | Start(grant) | Readopt(grant) | Collect(grant) | Recall(grant):
+            return grant.run
+        case Signal(run) | Kill(run) | Discard(run):
+            return run
+    return None
 
 
 def _limits(grant: Grant, sandbox: str) -> Launch:
