@@ -289,8 +289,7 @@ def test_a_run_goes_on_while_the_startd_is_away(stage: Stage):
 
 
 def test_an_exit_code_that_nobody_was_there_to_hear_is_told_later(stage: Stage):
-    stage.sh("echo $$ > pid; read line < gate; exit 11")
-    os.mkfifo(stage.sandbox() / "work" / "gate")
+    stage.sh("mkfifo gate; echo $$ > pid; read line < gate; exit 11")
     pid = stage.pid_from("pid")
     stage.die()
     with open(stage.sandbox() / "work" / "gate", "w") as gate:
