@@ -43,6 +43,9 @@ class FakeSchedd:
         self.ended_count: dict[RunId, int] = {}
         self.blobs: dict[str, bytes] = {}
         self.fetched: list[str] = []
+        self.partial: dict[str, bytes] = {}
+        self.offsets: list[int] = []
+        self.requests = self.received = 0
         self.acknowledges = True
         self.beat_seconds = 0.2
         self.on_ended: Callable[[Ended], Awaitable[None]] | None = None
@@ -148,7 +151,8 @@ class FakeSchedd:
         headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines[1:])}
         body = await reader.readexactly(int(headers.get("content-length", "0")))
         path = target.partition("?")[0]
-        status, answer = 200, b""
+        status, answer, extra = 200, b"", ""
+        self.requests += 1
         match method, path.split("/")[2:]:
             case "POST", ["blobs", "missing"]:
                 answer = json.dumps([name for name in json.loads(body) if name not in self.blobs]).encode()
@@ -159,12 +163,16 @@ class FakeSchedd:
             case "GET", ["blobs", name] if name in self.blobs:
                 self.fetched.append(name)
                 offset = int(headers.get("range", "bytes=0-")[6:-1])
+                self.offsets.append(offset)
                 answer = self.blobs[name][offset:]
             case "PUT", ["blobs", name]:
-                self.blobs[name] = body
+                self.received += len(body)
+                self.blobs[name] = self.partial.pop(name, b"") + body
+            case "HEAD", ["blobs", name]:
+                extra = f"Pesc-Offset: {len(self.partial.get(name, b''))}\r\n"
             case _:
                 status, answer = 404, b'{"code": "no_such_blob", "message": "not here"}'
-        writer.write(f"HTTP/1.1 {status} X\r\nContent-Length: {len(answer)}\r\n\r\n".encode())
+        writer.write(f"HTTP/1.1 {status} X\r\n{extra}Content-Length: {len(answer)}\r\n\r\n".encode())
         if method != "HEAD":
             writer.write(answer)
         await writer.drain()
