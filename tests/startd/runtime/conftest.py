@@ -26,7 +26,8 @@ class Kind(NamedTuple):
 
 
 RUNTIMES = {
-    "process": Kind(lambda state, tell: ProcessRuntime(state, "stage", tell), lambda runtime: runtime._link.close()),
+    # The state folder is as good an identity as any: no two stages share one, also when tests run side by side.
+    "process": Kind(lambda state, tell: ProcessRuntime(state, state, tell), lambda runtime: runtime._link.close()),
 }
 WAIT_SECONDS = 20.0
 H = TypeVar("H", bound=Happening)

@@ -18,7 +18,7 @@ from startd.runtime.keeperjournal import Begun as BegunRecord
 from startd.runtime.keeperjournal import Over as OverRecord
 from startd.runtime.keeperlink import ROOT
 from startd.runtime.process import ProcessRuntime
-from tests.startd.runtime.conftest import RUN, RUNTIMES, Kind, Stage, is_alive
+from tests.startd.runtime.conftest import RUN, RUNTIMES, Stage, is_alive
 
 
 @pytest.fixture
@@ -96,7 +96,7 @@ def test_a_process_started_just_before_the_keeper_was_killed_is_found_by_its_mar
 
 def test_the_keeper_leaves_when_it_is_told_to_and_nothing_runs(tmp_path: Path):
     async def story() -> int:
-        runtime = ProcessRuntime(str(tmp_path), "stage", lambda happening: None)
+        runtime = ProcessRuntime(str(tmp_path), str(tmp_path), lambda happening: None)
         await runtime.open()
         pid = int((tmp_path / "keeper.pid").read_text())
         await runtime.close(leave=True)
@@ -106,9 +106,8 @@ def test_the_keeper_leaves_when_it_is_told_to_and_nothing_runs(tmp_path: Path):
 
 
 def test_two_startds_with_runs_of_the_same_number_do_not_disturb_each_other(stage: Stage, tmp_path: Path):
-    second = Kind(lambda state, tell: ProcessRuntime(state, "second", tell), RUNTIMES["process"].cut)
     (tmp_path / "second").mkdir()
-    other = Stage(tmp_path / "second", second)
+    other = Stage(tmp_path / "second", RUNTIMES["process"])
     other.sh("echo $$ > pid; exec sleep 300")
     pid = other.pid_from("pid")
     stage.sh("exit 0")
