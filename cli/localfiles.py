@@ -1,14 +1,18 @@
 """The files that a submit file may look at: those of the user who submits."""
 
+import errno
 import glob
 import os
 import stat
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
 from dsl.submit import Site
 
 MAX_MEMBERS = 200_000
+MAX_TEXT_BYTES = 64 << 20
+COMMAND_SECONDS = 600
 
 
 class LocalFiles:
@@ -18,7 +22,29 @@ class LocalFiles:
         self._folder = folder
 
     def read_text(self, path: str) -> str:
-        return Path(self._absolute(path)).read_text(encoding="utf-8")
+        with open(self._absolute(path), "rb") as file:
+            return _text_of(file.read(MAX_TEXT_BYTES + 1))
+
+    def write_text(self, path: str, text: str) -> None:
+        Path(self._absolute(path)).write_text(text, encoding="utf-8")
+
+    def run(self, command: str) -> tuple[str, int]:
+        """What a command prints, and its exit code; no shell sees it."""
+        import shlex
+        import subprocess
+
+        words = shlex.split(command)
+        if not words:
+            raise FileNotFoundError(errno.ENOENT, "there is no command")
+        try:
+            ran = subprocess.run(words, cwd=self._folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                 timeout=COMMAND_SECONDS, check=False)
+        except subprocess.TimeoutExpired:
+            raise TimeoutError(errno.ETIMEDOUT, f"it did not end within {COMMAND_SECONDS} seconds") from None
+        return _text_of(ran.stdout), ran.returncode
+
+    def standard_input(self) -> str:
+        return _text_of(sys.stdin.buffer.read(MAX_TEXT_BYTES + 1))
 
     def exists(self, path: str) -> bool:
         return os.path.exists(self._absolute(path))
@@ -48,6 +74,12 @@ class LocalFiles:
         return os.path.join(self._folder, path)
 
 
+def _text_of(raw: bytes) -> str:
+    if len(raw) > MAX_TEXT_BYTES:
+        raise OSError(errno.EFBIG, f"it is larger than {MAX_TEXT_BYTES >> 20} MiB")
+    return raw.decode("utf-8")
+
+
 def is_zip(path: str) -> bool:
     """Whether `path` is to be unpacked when it is given to process. A .jar is not."""
     return path.lower().endswith(".zip") and _is_regular(path)
@@ -58,7 +90,7 @@ def submit_site() -> Site:
     machine = os.uname()
     arch = {"x86_64": "X86_64", "amd64": "X86_64"}.get(machine.machine, machine.machine)
     return Site(arch=arch, opsys=machine.sysname.upper(), user=_user(), iwd=_here(), now=datetime.now(UTC),
-                file_system_domain=machine.nodename)
+                file_system_domain=machine.nodename, seed=os.urandom(8).hex())
 
 
 def _here() -> str:

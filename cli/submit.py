@@ -175,13 +175,16 @@ def _post(client: Client, packed: "Packed", text: str, description: Description)
 
     from cli.pack import Unfit
     from cli.upload import upload
-    from contract.requests import Submission, Submitted
+    from contract.requests import Submission, Submitted, SweepAxis
     from contract.vocabulary import MAX_SUBMISSION_BYTES
 
+    sweep = [SweepAxis(axis.names, axis.kinds, axis.count, axis.start, axis.step, axis.places, axis.rows)
+             for axis in description.sweep]
     submission = Submission(
         count=description.count, template=description.template, varying=description.varying,
         macros=description.macros, item_names=description.item_names, items=description.items,
-        steps=description.steps, files=packed.files, source=text[:KEPT_SOURCE_CHARACTERS], key=os.urandom(16).hex())
+        steps=description.steps, sweep=sweep, files=packed.files, source=text[:KEPT_SOURCE_CHARACTERS],
+        key=os.urandom(16).hex())
     body = msgspec.json.encode(submission)
     if len(body) > MAX_SUBMISSION_BYTES:
         raise Problem("too_large", f"This submission is {len(body) >> 20} MiB large; a pool takes "

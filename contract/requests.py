@@ -7,6 +7,19 @@ import msgspec
 from contract.messages import Content, OutputFile
 
 
+class SweepAxis(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One factor of a sweep: `rows`, or `count` numbers from `start` in steps of `step`, both in units of
+    10 to the power of -`places`. `kinds` are number, truth or text, one for each name."""
+
+    names: list[str]
+    kinds: list[str]
+    count: int
+    start: int = 0
+    step: int = 0
+    places: int = 0
+    rows: list[list[str]] = []
+
+
 class Submission(msgspec.Struct, frozen=True, omit_defaults=True):
     """One cluster: a template, the item table and a count. A million repetitions cost the same as one.
 
@@ -23,6 +36,8 @@ class Submission(msgspec.Struct, frozen=True, omit_defaults=True):
     item_names: list[str] = []
     items: list[list[str]] = []
     steps: int = 1
+    sweep: list[SweepAxis] = []
+    """In place of items: what they are computed from, the product of the axes, the last one fastest."""
     files: dict[str, Content] = {}
     """Every path named in the ads that travels to the machines, and its content."""
     source: str = ""

@@ -11,6 +11,7 @@ from typing import NamedTuple, Protocol
 
 from dsl.submit.expander import Expander, Role, paths_of
 from dsl.submit.mistakes import Mistake
+from dsl.submit.sweeps import Axis
 
 PATH_COMMANDS = ("process", "executable", "input", "transfer_input_files", "shared_files", "initialdir")
 PATH_ATTRIBUTES = ("Cmd", "PescProcess", "Iwd", "In", "TransferInput", "PescSharedFiles")
@@ -30,6 +31,15 @@ class Files(Protocol):
     def glob(self, pattern: str) -> list[str]:
         """The paths that match, sorted."""
 
+    def run(self, command: str) -> tuple[str, int]:
+        """What a command prints, and its exit code; PermissionError where no commands are run."""
+
+    def standard_input(self) -> str:
+        """All of standard input; PermissionError if there is none to read."""
+
+    def write_text(self, path: str, text: str) -> None:
+        """Keep what a command printed; PermissionError where nothing is written."""
+
     def members(self, path: str) -> list[str] | None:
         """The relative paths in a folder or zip; None if it is neither."""
 
@@ -43,13 +53,15 @@ class Site(NamedTuple):
     iwd: str = "/"
     file_system_domain: str = ""
     now: datetime = datetime(1970, 1, 1, tzinfo=UTC)
+    seed: str = ""
+    """Where `$RANDOM_…` begins."""
 
 
 @dataclass(slots=True)
 class Description:
     """One cluster: what is the same for all its jobs, and what is needed to make each of them.
 
-    Job `p` is step `p % steps` of item `p // steps`.
+    Job `p` is step `p % steps` of item `p // steps`; where there is a `sweep`, its rows are the items.
     """
 
     name: str
@@ -58,6 +70,7 @@ class Description:
     macros: dict[str, str]
     item_names: list[str]
     items: list[list[str]]
+    sweep: list[Axis]
     steps: int
     count: int
     paths_vary: bool
@@ -70,7 +83,8 @@ class Description:
     """`locate(command, what, why, cure, fragment=text)`: a mistake that points at the command's value."""
 
     def expander(self) -> Expander:
-        return Expander(self.template, self.varying, self.macros, self.item_names, self.items, self.steps)
+        return Expander(self.template, self.varying, self.macros, self.item_names, self.items, self.steps,
+                        sweep=self.sweep)
 
     def job(self, cluster: int, proc: int) -> dict[str, str]:
         """All attributes of one job."""
@@ -97,7 +111,8 @@ class Description:
             return
         # Only what names paths is made for each job.
         varying = {name: text for name, text in self.varying.items() if name in (*PATH_COMMANDS, "main")}
-        expander = Expander({}, varying, self.macros, self.item_names, self.items, self.steps)
+        expander = Expander({}, varying, self.macros, self.item_names, self.items, self.steps,
+                            sweep=self.sweep)
         same = {name: self.template[name] for name in PATH_ATTRIBUTES if name in self.template}
         for proc in range(self.count):
             yield {**same, **expander.attributes(cluster, proc)}

@@ -12,8 +12,9 @@ from typing import Literal
 from dsl.submit.attributes import READ_BY_MAKERS, file_list, makers_for
 from dsl.submit.expressions import BadExpression, check, value_of
 from dsl.submit.given import Given, Wrong
-from dsl.submit.macros import JOB_NAMES, BadMacro, Program, Scope
+from dsl.submit.macros import JOB_NAMES, BadMacro, Program, Scope, Slot
 from dsl.submit.mistakes import Mistake, SubmitErrors, shown
+from dsl.submit.sweeps import AxisLike, BadSweep, Rows
 from dsl.submit.table import is_resource
 from dsl.submit.transfer import is_address
 
@@ -30,7 +31,15 @@ class Expander:
     """
 
     def __init__(self, template: Mapping[str, str], varying: Mapping[str, str], macros: Mapping[str, str],
-                 item_names: Sequence[str], items: Sequence[Sequence[str]], steps: int, cluster: int = 0) -> None:
+                 item_names: Sequence[str], items: Sequence[Sequence[str]], steps: int, cluster: int = 0,
+                 sweep: Sequence[AxisLike] = ()) -> None:
+        self._rows: Rows | None = None
+        if sweep:
+            try:
+                self._rows = Rows(sweep)
+            except BadSweep as bad:
+                raise self._errors("sweep", None, str(bad)) from None
+            item_names, items = self._rows.names, self._rows
         self._items = items
         self._names = [name.lower() for name in item_names]
         self._steps = max(1, steps)
@@ -69,7 +78,11 @@ class Expander:
             for maker in self._makers:
                 made.update(maker.make(given))
             for name, program in self._own:
-                made[name] = own_value(name, self.scope.expand(program, values))
+                text = self.scope.expand(program, values)
+                if text or not _is_of_a_queue_line(program):
+                    made[name] = own_value(name, text)
+            if self._rows is not None:
+                made["PescRow"] = self._rows.record(self._items[proc // self._steps])
         except Wrong as wrong:
             raise self._errors(wrong.command, proc, wrong.what, wrong.why, wrong.cure) from None
         except BadMacro as bad:
@@ -84,7 +97,7 @@ class Expander:
         values = {"process": text, "procid": text, "cluster": cluster_text, "clusterid": cluster_text,
                   "step": str(step), "row": number, "itemindex": number, "jobid": f"{cluster_text}.{text}",
                   "node": "#pArAlLeLnOdE#"}
-        if self._names:
+        if self._names or self._rows is not None:
             if not 0 <= index < len(self._items):
                 raise self._errors("", proc, f"there is no job {proc}: the cluster has {len(self._items)} items")
             values.update(zip(self._names, self._items[index], strict=False))
@@ -93,6 +106,12 @@ class Expander:
     def _errors(self, command: str, proc: int | None, what: str, why: str = "", cure: str = "") -> SubmitErrors:
         where = f"{command} of job {proc}" if command and proc is not None else command or f"job {proc}"
         return SubmitErrors([Mistake(where, 0, 0, what, why, cure)])
+
+
+def _is_of_a_queue_line(program: Program) -> bool:
+    """Whether an attribute stands for what one of several queue lines set: then it may be missing at others."""
+    node = program.nodes[0] if len(program.nodes) == 1 else None
+    return isinstance(node, Slot) and node.name.startswith("my.")
 
 
 def own_value(name: str, text: str) -> str:

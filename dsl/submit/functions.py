@@ -19,8 +19,8 @@ _REAL_FORMAT = re.compile(r"([^%]*)%[-+ 0#]*\d{0,3}(\.\d{0,2})?[feEgG][^%]*\Z")
 _TEXT_FORMAT = re.compile(r"([^%]*)%-?\d{0,3}(\.\d{0,3})?s[^%]*\Z")
 
 
-def call(function: str, argument: str, look: Look) -> str:
-    """Return what `$function(argument)` stands for, or raise BadMacro."""
+def call(function: str, argument: str, look: Look, chance: str = "") -> str:
+    """Return what `$function(argument)` stands for, or raise BadMacro. `chance` is what a random one begins from."""
     if function.startswith("F"):
         return file_parts(function[1:], _value(argument.strip(), look))
     words = [word.strip() for word in argument.split(",")]
@@ -41,9 +41,14 @@ def call(function: str, argument: str, look: Look) -> str:
         case "DIRNAME":
             folder = posixpath.dirname(_value(words[0], look))
             return folder + "/" if folder and not folder.endswith("/") else folder
+        case "RANDOM_CHOICE":
+            choices = _listed(words, look)
+            if not choices:
+                raise BadMacro("$RANDOM_CHOICE() has nothing to choose from")
+            chosen = choices[int(chance, 16) % len(choices)]
+            return chosen if (found := look(chosen)) is None or len(words) == 1 else found
         case _:
-            raise BadMacro(f"${function}() is not carried out yet by this version",
-                           cure="Give the values as items: queue x in (…).")
+            return _random_integer(words, look, int(chance, 16))
 
 
 def file_parts(options: str, path: str) -> str:
@@ -108,11 +113,28 @@ def _substring(words: list[str], look: Look) -> str:
     return rest[:length] if length else ""
 
 
+def _random_integer(words: list[str], look: Look, chance: int) -> str:
+    numbers = [_number("RANDOM_INTEGER", word, look) for word in words[:3]]
+    if len(numbers) < 2:
+        raise BadMacro("$RANDOM_INTEGER() needs two numbers", cure="Write, say: $RANDOM_INTEGER(1,100)")
+    low, high, step = (*numbers, 1)[:3]
+    if high < low or step < 1:
+        raise BadMacro(f"$RANDOM_INTEGER(): there is no number from {low} to {high} in steps of {step}")
+    return str(low + step * (chance % ((high - low) // step + 1)))
+
+
+def _listed(words: list[str], look: Look) -> list[str]:
+    """The choices: written out, or in the macro that the only word names."""
+    if len(words) == 1 and (listed := look(words[0])) is not None:
+        return [choice.strip() for choice in listed.split(",")]
+    return [word for word in words if word]
+
+
 def _choice(words: list[str], look: Look) -> str:
     index = _number("CHOICE", words[0], look)
     choices = words[1:]
-    if len(choices) == 1 and (listed := look(choices[0])) is not None:
-        choices = [choice.strip() for choice in listed.split(",")]
+    if len(choices) == 1:
+        choices = _listed(choices, look)
     if not 0 <= index < len(choices):
         raise BadMacro(f"$CHOICE(): there is no choice number {index}",
                        f"There are {len(choices)}, counted from 0.")

@@ -37,8 +37,9 @@ class Line(NamedTuple):
 class Reader:
     """Hands out the lines of one file, and makes mistakes that point into it."""
 
-    def __init__(self, name: str, text: str) -> None:
+    def __init__(self, name: str, text: str, included: tuple[tuple[str, int], ...] = ()) -> None:
         self.name = name
+        self.included = included
         self.raw = [line.removesuffix("\r") for line in text.removeprefix("\ufeff").split("\n")]
         if self.raw[-1] == "":
             self.raw.pop()
@@ -49,7 +50,7 @@ class Reader:
 
     def mistake(self, line: int, column: int, what: str, why: str = "", cure: str = "", length: int = 1) -> Mistake:
         source = self.raw[line - 1] if 1 <= line <= len(self.raw) else ""
-        return Mistake(self.name, line, column, what, why, cure, source, length)
+        return Mistake(self.name, line, column, what, why, cure, source, length, self.included)
 
     @property
     def line_number(self) -> int:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from dsl.submit.mistakes import shown
-from dsl.submit.scan import Call, Part, TooDeep, references, scan
+from dsl.submit.scan import RANDOM, Call, Part, TooDeep, references, scan
 
 MAX_VALUE_CHARACTERS = 1 << 20
 MAX_WEIGHT = 20_000
@@ -28,6 +28,10 @@ JOB_NAMES = frozenset({"cluster", "clusterid", "process", "procid", "step", "row
 
 ENVIRONMENT = "env:"
 """Macros of this prefix carry what `$ENV(NAME)` needs; no submit file can name them so."""
+
+
+SEED = "factory.seed"
+"""The macro that all `$RANDOM_…` of a submission begin from: a job is the same whenever it is looked at."""
 
 
 class BadMacro(Exception):
@@ -51,6 +55,8 @@ class Computed(NamedTuple):
     function: str
     arguments: "Program"
     named: Mapping[str, "Program"]
+    salt: str = ""
+    """Which of all `$RANDOM_…` this one is."""
 
 
 class Program(NamedTuple):
@@ -84,13 +90,19 @@ class Scope:
     _compiled: dict[str, Program] = field(default_factory=dict)
     _open: list[str] = field(default_factory=list)
     _cells: dict[str, Program] = field(default_factory=dict)
+    _text: str = ""
+    _randoms: int = 0
 
     def program(self, text: str) -> Program:
         """Compile `text`; raise BadMacro if its macros cannot be followed."""
+        before = self._text, self._randoms
+        self._text, self._randoms = text, 0
         try:
             return self._compile(scan(text))
         except TooDeep:
             raise BadMacro("macros are nested too deeply here", f"{shown(text, 40)!r} opens too many \"$(\".") from None
+        finally:
+            self._text, self._randoms = before
 
     def constant(self, text: str) -> str | None:
         """`text` expanded, if it is the same for every job."""
@@ -191,6 +203,9 @@ class Scope:
                 if name and len(named) < 100 and (program := self.named(name)) is not None:
                     named[name] = program
         weight = 1 + arguments.weight + sum(program.weight for program in named.values())
+        if call.function in RANDOM:
+            self.used.add(SEED)
+            return Computed(call.function, arguments, named, self._salt()), weight
         node = Computed(call.function, arguments, named)
         if weight > 1 or not arguments.constant or not all(program.constant for program in named.values()):
             return node, weight
@@ -209,7 +224,15 @@ class Scope:
             program = node.named.get(name.lower())
             return None if program is None else self.expand(program, values, budget)
 
+        if node.salt:
+            job = f"{values.get('cluster', '')}.{values.get('process', '')}"
+            return call(node.function, argument, look, draw(self.macros.get(SEED, ""), job, node.salt))
         return call(node.function, argument, look)
+
+    def _salt(self) -> str:
+        """A name for the `$RANDOM_…` that is being compiled, the same in every program."""
+        self._randoms += 1
+        return draw(self._open[-1] if self._open else "", str(self._randoms), self._text)
 
     def _environment(self, argument: str) -> str:
         name, colon, default = argument.partition(":")
@@ -233,6 +256,13 @@ class Scope:
             return self.expand(program, values, budget)
         finally:
             budget.depth -= 1
+
+
+def draw(*parts: str) -> str:
+    """A number that looks like chance, as hexadecimal digits: the same for the same `parts`."""
+    from hashlib import blake2b
+
+    return blake2b("\0".join(parts).encode(errors="replace"), digest_size=16).hexdigest()
 
 
 def resolve_self(name: str, text: str, previous: str | None) -> str:

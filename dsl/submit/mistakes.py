@@ -27,6 +27,8 @@ class Mistake(NamedTuple):
     cure: str = ""
     source: str = ""
     length: int = 1
+    included: tuple[tuple[str, int], ...] = ()
+    """The include lines that led to the file, the nearest first: file and line."""
 
     def __str__(self) -> str:
         text = [f"{self._where()}: {self.what}"]
@@ -35,6 +37,7 @@ class Mistake(NamedTuple):
             number = f"{self.line:6d}"
             length = max(1, min(self.length, len(shown) - column))
             text += [f"{number} | {shown}", f"{' ' * len(number)} | {' ' * column}{'^' * length}"]
+        text += [f"  included from {file}:{line}" for file, line in self.included]
         text += [f"  {line}" for part in (self.why, self.cure) if part for line in part.splitlines()]
         return "\n".join(text)
 
@@ -42,7 +45,13 @@ class Mistake(NamedTuple):
         """The mistake for editors: stable names, and the whole message as `text`."""
         return {"file": self.file, "line": self.line, "column": self.column, "length": self.length,
                 "what": self.what, "why": self.why, "cure": self.cure,
-                "source": _crop(self.source, max(self.column, 1) - 1)[0], "text": str(self)}
+                "source": _crop(self.source, max(self.column, 1) - 1)[0], "text": str(self),
+                "included_from": ", ".join(f"{file}:{line}" for file, line in self.included)}
+
+    @property
+    def order(self) -> tuple[int, int, int]:
+        """Where to tell it among others of one submit file: what is included stands where it is included."""
+        return (self.included[-1][1] if self.included else self.line), self.line, self.column
 
     def _where(self) -> str:
         if not self.line:

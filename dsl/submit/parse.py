@@ -65,7 +65,36 @@ class Message(NamedTuple):
     text: str
 
 
-Statement = Assignment | Attribute | Block | Queue | Condition | Message
+class Include(NamedTuple):
+    """`include [ifexist | command [into CACHE]] : target`; `how` are the words before the colon."""
+
+    how: str
+    target: str
+    offset: int
+
+
+class Use(NamedTuple):
+    """`use CATEGORY : template`."""
+
+    template: str
+    offset: int
+
+
+class Sweep(NamedTuple):
+    """`sweep x in 1..9, …`; read once its macros are expanded."""
+
+    axes: str
+    offset: int
+
+
+class TableFile(NamedTuple):
+    """`table FILE.csv`."""
+
+    path: str
+    offset: int
+
+
+Statement = Assignment | Attribute | Block | Queue | Condition | Message | Include | Use | Sweep | TableFile
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +107,18 @@ class QueueArguments:
     kind: str = ""
     slice: str | None = None
     list: str = ""
+
+
+class SweepAxis(NamedTuple):
+    """`name in first..last step step` or `name in (values)`; numbers as they are written."""
+
+    name: str
+    offset: int
+    length: int
+    first: str = ""
+    last: str = ""
+    step: str = ""
+    values: list[str] | None = None
 
 
 class BadLine(Exception):
@@ -117,12 +158,26 @@ def parse_queue_arguments(text: str) -> QueueArguments:
     return arguments
 
 
+def parse_sweep(text: str) -> list[SweepAxis]:
+    """Return the axes of `sweep text`, macros expanded, or raise BadLine."""
+    from lark.exceptions import UnexpectedInput
+
+    try:
+        axes: list[SweepAxis] = _parser().parse(text, start="sweep_axes")  # type: ignore[assignment]
+    except UnexpectedInput as error:
+        offset = _offset(error, text)
+        raise BadLine(offset, max(len(text) - offset, 1), "this sweep is not understood",
+                      f"{shown(text[offset:], 30)!r} does not fit here." if text[offset:] else "It ends too early.",
+                      "Write: sweep alpha in 0.1..1.0 step 0.1, name in (a, b, c)") from None
+    return axes
+
+
 @cache
 def _parser() -> "Lark":
     from lark import Lark
 
     return Lark.open_from_package(
-        "dsl.submit", "submit.lark", start=["line", "queue_arguments"], parser="lalr", lexer="contextual",
+        "dsl.submit", "submit.lark", start=["line", "queue_arguments", "sweep_axes"], parser="lalr", lexer="contextual",
         transformer=_statements(), maybe_placeholders=False)
 
 
@@ -151,11 +206,43 @@ def _statements() -> Any:
         def message(self, kind: "Token", text: "Token | None" = None) -> Message:
             return Message(kind.lower(), _text(text))
 
+        def include(self, word: "Token", *rest: "Token") -> Include:
+            how, target = _how_and_value(rest)
+            return Include(_text(how).strip(), _text(target), _start(target, word))
+
+        def use(self, word: "Token", *rest: "Token") -> Use:
+            _, template = _how_and_value(rest)
+            return Use(_text(template), _start(template, word))
+
+        def sweep(self, word: "Token", axes: "Token") -> Sweep:
+            return Sweep(_text(axes), _start(axes))
+
+        def table(self, word: "Token", path: "Token") -> TableFile:
+            return TableFile(_text(path), _start(path))
+
         def queue_arguments(self, *parts: Any) -> QueueArguments:
             known: dict[str, Any] = {}
             for part in parts:
                 known |= part
             return QueueArguments(**known)
+
+        def sweep_axes(self, *axes: SweepAxis) -> list[SweepAxis]:
+            return list(axes)
+
+        def range(self, name: "Token", _in: "Token", first: "Token", last: "Token",
+                  *step: "Token") -> SweepAxis:
+            end = (step[-1] if step else last).end_pos or 0
+            start = first.start_pos or 0
+            return SweepAxis(str(name), start, end - start, str(first), str(last), str(step[-1]) if step else "")
+
+        def values(self, name: "Token", _in: "Token", *values: str) -> SweepAxis:
+            return SweepAxis(str(name), name.start_pos or 0, len(name), values=[str(value) for value in values])
+
+        def quoted(self, token: "Token") -> str:
+            return token[1:-1].replace('""', '"')
+
+        def bare(self, token: "Token") -> str:
+            return str(token)
 
         def count(self, value: int) -> dict[str, Any]:
             return {"count": value}
@@ -184,6 +271,12 @@ def _statements() -> Any:
     return Statements()
 
 
+def _how_and_value(tokens: "tuple[Token, ...]") -> "tuple[Token | None, Token | None]":
+    """What stands before a colon and after it."""
+    found = {token.type: token for token in tokens}
+    return found.get("HOW"), found.get("VALUE")
+
+
 def _bounded(value: int) -> int:
     return max(-COUNT_LIMIT, min(COUNT_LIMIT, value))
 
@@ -205,8 +298,9 @@ def _offset(error: Any, text: str) -> int:
     return position if isinstance(position, int) and 0 <= position <= len(text) else len(text)
 
 
+_EXAMPLES = {"include": "include : FILE", "use": "use CATEGORY : template", "sweep": "sweep x in 1..10",
+             "table": "table FILE.csv"}
 _FIRST_WORD = re.compile(r"[ \t\f\v]*([^\s=:]*)")
-_LATER = ("include", "use", "sweep", "table")
 
 
 def _bad_line(text: str, offset: int) -> BadLine:
@@ -214,9 +308,8 @@ def _bad_line(text: str, offset: int) -> BadLine:
     found = _FIRST_WORD.match(text)
     word, start = (found[1], found.start(1)) if found else ("", 0)
     lower = word.lower()
-    if lower in _LATER:
-        return BadLine(start, len(word), f'"{lower}" is not carried out yet by this version',
-                       cure="Write its commands into this file.")
+    if lower in _EXAMPLES:
+        return BadLine(start, len(word), f'this is not how "{lower}" is written', cure=f"Write: {_EXAMPLES[lower]}")
     if lower in ("else", "elseif", "endif"):
         return BadLine(start, len(word), f'"{lower}" stands alone on its line',
                        cure="For another condition write: elif CONDITION")
@@ -230,8 +323,8 @@ def _bad_line(text: str, offset: int) -> BadLine:
         return BadLine(start, len(name), f'"{shown(name)}" is not a name', why, cure)
     if text[offset:].lstrip().startswith(":") or lower.endswith(":"):
         return BadLine(start, len(word), f'"{shown(word)}" does not take a colon',
-                       'Only "error" and "warning" do.', f"Write: {shown(word)} = value")
-    guess = nearest(lower, ("queue", "if", "elif", "else", "endif"))
+                       'Only "include", "use", "error" and "warning" do.', f"Write: {shown(word)} = value")
+    guess = nearest(lower, ("queue", "if", "elif", "else", "endif", *_EXAMPLES))
     return BadLine(start, len(word) or 1, "this line says nothing that is known here",
                    'A line is "name = value", "+Attribute = expression" or "queue …".',
                    f'Did you mean "{guess}"?' if guess and guess != lower else "")

@@ -1,8 +1,10 @@
 """The queue line: how many jobs, and for which items."""
 
+import re
 from dataclasses import dataclass
 
 from dsl.submit.description import Files
+from dsl.submit.including import BadInclude, output_of, text_of
 from dsl.submit.items import BadItems, inline, listed, row, sliced
 from dsl.submit.lines import Reader, is_text
 from dsl.submit.mistakes import Mistake, shown
@@ -29,8 +31,11 @@ def queued(expanded: str, written: str, offset: int, reader: Reader, files: File
         steps, warnings = _steps(arguments, reader, start)
         if arguments.source is None:
             return Queued([], [], steps, warnings)
-        names = list(arguments.names) or ["Item"]
-        rows = _rows(arguments, len(names), reader, files, warnings)
+        if arguments.source == "from" and (of_table := _TABLE.match(arguments.list.strip())):
+            names, rows = _named_rows(of_table[1], arguments, reader, files, warnings)
+        else:
+            names = list(arguments.names) or ["Item"]
+            rows = _rows(arguments, len(names), reader, files, warnings)
         rows, numbers = sliced(rows, arguments.slice)
     except BadLine as bad:
         exact = expanded == written
@@ -48,6 +53,24 @@ def queued(expanded: str, written: str, offset: int, reader: Reader, files: File
     if not rows:
         warnings.append(reader.mistake(start, 1, "no jobs are queued: there are no items"))
     return Queued(names, rows, steps, warnings)
+
+
+_TABLE = re.compile(r"table\s+(?!\|)(\S.*)\Z", re.IGNORECASE | re.DOTALL)
+
+
+def _named_rows(source: str, arguments: QueueArguments, reader: Reader, files: Files,
+                warnings: list[Mistake]) -> tuple[list[str], list[list[str]]]:
+    """`from table FILE`: the first row names the columns."""
+    lines = _lines_of(source.strip(), reader, files, warnings)
+    names = [name.strip() for name in lines[0].split(",")] if lines else []
+    if not names or not all(_COLUMN.match(name) for name in names):
+        raise BadItems(source, f"the first row of {shown(source)} does not name its columns", "",
+                       "Write, say: alpha,seed")
+    wanted = list(arguments.names) or names
+    return wanted, [row(line, len(wanted)) for line in lines[1:]]
+
+
+_COLUMN = re.compile(r"[A-Za-z_][A-Za-z0-9_.]{0,99}\Z")
 
 
 def _steps(arguments: QueueArguments, reader: Reader, line: int) -> tuple[int, list[Mistake]]:
@@ -104,27 +127,38 @@ def _table(reader: Reader) -> list[str]:
                    "End it with a line that says \")\".")
 
 
-def _lines_of(path: str, reader: Reader, files: Files, warnings: list[Mistake]) -> list[str]:
-    if path.endswith("|") or path == "-":
-        raise BadItems(path, "items from a program or from standard input are not carried out yet by this version",
-                       "", "Write them into a file and say: queue … from FILE")
+def _lines_of(source: str, reader: Reader, files: Files, warnings: list[Mistake]) -> list[str]:
+    """The rows in a file, on standard input, or from a command."""
     try:
-        text = files.read_text(path)
-    except UnicodeError:
-        raise BadItems(path, f"{shown(path)} is not text", "It is not UTF-8.", "Is this the right file?") from None
-    except OSError as error:
-        raise BadItems(path, f"cannot read {shown(path)}: {error.strerror or error}", "",
-                       "Is the name right? It is looked for where pesc_submit is called.") from None
-    if not is_text(text):
-        raise BadItems(path, f"{shown(path)} is not text", "It holds NUL bytes.", "Is this the right file?")
+        if source == "-":
+            text = _standard_input(files)
+        elif source.endswith("|"):
+            text, warning = output_of(source[:-1].strip(), files)
+            if warning:
+                warnings.append(reader.mistake(reader.line_number, 1, warning))
+        else:
+            text = text_of(source, files)
+    except BadInclude as bad:
+        raise BadItems(source, bad.what, bad.why, bad.cure) from None
     lines = text.removeprefix("\ufeff").split("\n")
     if lines[-1] == "":
         lines.pop()
     kept = [line for line in lines if line.strip()]
     if len(kept) < len(lines):
-        warnings.append(reader.mistake(reader.line_number, 1, f"{len(lines) - len(kept)} blank lines of {shown(path)} "
-                                       "are passed over", "HTCondor would repeat the line above each."))
+        warnings.append(reader.mistake(reader.line_number, 1, f"{len(lines) - len(kept)} blank lines of "
+                                       f"{shown(source)} are passed over", "HTCondor would repeat the line above "
+                                       "each."))
     return kept
+
+
+def _standard_input(files: Files) -> str:
+    try:
+        text = files.standard_input()
+    except (OSError, UnicodeError) as error:
+        raise BadInclude(f"cannot read standard input: {getattr(error, 'strerror', None) or error}") from None
+    if not is_text(text):
+        raise BadInclude("standard input is not text")
+    return text
 
 
 def _matching(arguments: QueueArguments, files: Files) -> list[str]:

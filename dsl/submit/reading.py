@@ -14,11 +14,12 @@ from dsl.submit.environment import INHERITED, inherited
 from dsl.submit.expander import Expander, own_value
 from dsl.submit.given import IWD, Given, Wrong
 from dsl.submit.lines import is_text
-from dsl.submit.macros import ENVIRONMENT, BadMacro, Program, Scope
+from dsl.submit.macros import ENVIRONMENT, SEED, BadMacro, Program, Scope
 from dsl.submit.mistakes import Mistake, SubmitErrors, shown
 from dsl.submit.policy import USER
 from dsl.submit.program import check_program
 from dsl.submit.statements import Statements
+from dsl.submit.sweeps import BadSweep, Rows
 from dsl.submit.transfer import is_address
 from dsl.submit.values import count, file_list
 from dsl.submit.words import Words
@@ -30,10 +31,13 @@ TRIED_ROWS = 500
 
 def read(text: str, *, name: str, files: Files, variables: Mapping[str, str] | None = None,
          appended: Sequence[str] = (), environ: Mapping[str, str] | None = None,
-         site: Site | None = None) -> Description:
-    """Return what `text` asks for; raise SubmitErrors with everything that is wrong with it."""
+         site: Site | None = None, strict: bool | None = None) -> Description:
+    """Return what `text` asks for; raise SubmitErrors with everything that is wrong with it.
+
+    `strict`: whether a word that means nothing is a mistake; not said, it is one in a `.pesc` file.
+    """
     site = site or Site()
-    statements = Statements(name, text, files, predefined(name, site, environ or {}), variables or {})
+    statements = Statements(name, text, files, predefined(name, site, environ or {}), variables or {}, strict)
     statements.run(appended)
     return _Reading(statements, files, site).description()
 
@@ -42,7 +46,7 @@ def predefined(name: str, site: Site, environ: Mapping[str, str]) -> dict[str, s
     """The macros that are there from the start."""
     now = site.now
     return {
-        "arch": site.arch, "opsys": site.opsys, "submit_file": name, IWD: site.iwd, USER: site.user,
+        "arch": site.arch, "opsys": site.opsys, "submit_file": name, IWD: site.iwd, USER: site.user, SEED: site.seed,
         "submit_time": str(int(now.timestamp())), "year": f"{now.year}", "month": f"{now.month}", "day": f"{now.day}",
         # What is not text cannot be put into a text.
         **{ENVIRONMENT + variable: value for variable, value in environ.items() if is_text(value)},
@@ -74,15 +78,16 @@ class _Reading:
         self._own_attributes()
         steps = self.lines.steps * repetitions
         items = self.lines.items
-        total = steps * (len(items) if self.lines.item_names else 1)
+        rows = self._rows()
+        total = steps * rows
         if total > MAX_JOBS:
             self.words.complain("repetitions" if repetitions > 1 else "queue", f"this asks for {total:,} jobs",
                                 f"One file may queue {MAX_JOBS:,}.")
         macros = self._needed_macros()
         paths_vary = any(not program.constant for name, program in self.programs.items() if name in PATH_COMMANDS)
         described = Description(self.lines.name, self.template, self.varying, macros, self.lines.item_names,
-                                items, steps, total, paths_vary, self.warnings, [], self.words.refusals,
-                                self.words.mistake)
+                                items, self.lines.sweep, steps, total, paths_vary, self.warnings, [],
+                                self.words.refusals, self.words.mistake)
         if not self.lines.mistakes:
             self._try_out(described)
         self._warn_of_one_file_for_all(total)
@@ -92,8 +97,18 @@ class _Reading:
         described.unused.extend(self.words.unused(self.warnings))
         if self.lines.mistakes:
             unique = dict.fromkeys(self.lines.mistakes)
-            raise SubmitErrors(sorted(unique, key=lambda mistake: (mistake.line, mistake.column)))
+            raise SubmitErrors(sorted(unique, key=lambda mistake: mistake.order))
         return described
+
+    def _rows(self) -> int:
+        """How many items there are."""
+        if not self.lines.sweep:
+            return len(self.lines.items) if self.lines.item_names else 1
+        try:
+            return len(Rows(self.lines.sweep))
+        except BadSweep as bad:
+            self.words.complain("sweep", str(bad), "", "Sweep over less, or submit in parts.")
+            return 0
 
     def _warn_of_one_file_for_all(self, jobs: int) -> None:
         for command in ("output", "error"):
@@ -223,7 +238,7 @@ class _Reading:
 
     def _expander(self) -> Expander:
         return Expander({}, self.varying, self.lines.macros, self.lines.item_names, self.lines.items,
-                        self.lines.steps)
+                        self.lines.steps, sweep=self.lines.sweep)
 
     def _needed_macros(self) -> dict[str, str]:
         """The macros that the jobs' own texts need, item cells included."""
@@ -240,14 +255,14 @@ class _Reading:
 
     def _try_out(self, described: Description) -> None:
         """Make some jobs: what is wrong in an item should not wait for its turn."""
-        if not described.varying or not described.count:
+        if not (described.varying or described.sweep) or not described.count:
             return
         try:
             expander = described.expander()
         except SubmitErrors as errors:
             self.lines.mistakes += errors.mistakes
             return
-        rows = min(len(described.items), TRIED_ROWS) or 1
+        rows = min(described.count // described.steps, TRIED_ROWS) or 1
         tried = {0, described.count - 1, *(row * described.steps for row in range(rows))}
         for proc in sorted(tried):
             try:

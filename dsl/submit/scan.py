@@ -29,8 +29,8 @@ class Call(NamedTuple):
 
 Part = str | Reference | Call
 
-FUNCTIONS = ("ENV", "INT", "REAL", "STRING", "EVAL", "SUBSTR", "CHOICE", "BASENAME", "DIRNAME",
-             "RANDOM_CHOICE", "RANDOM_INTEGER")
+RANDOM = ("RANDOM_CHOICE", "RANDOM_INTEGER")
+FUNCTIONS = ("ENV", "INT", "REAL", "STRING", "EVAL", "SUBSTR", "CHOICE", "BASENAME", "DIRNAME", *RANDOM)
 _FILE_FUNCTION = re.compile(r"F[pdnxbfquaw]*\Z")
 _MARK = re.compile(r"(?P<kept>\$\$\(\[?)|\$(?P<function>[A-Za-z_]+)\(|\$\((?P<name>[A-Za-z0-9_.]+)(?P<end>[:)])|[()]")
 

@@ -8,14 +8,31 @@ jobs. A line that is wrong is noted and passed over, so that all mistakes come o
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from dsl.submit import conditions
+from dsl.submit import conditions, several
+from dsl.submit.csvtables import Fault, read_table
 from dsl.submit.description import Files
+from dsl.submit.including import MOST_CHARACTERS, MOST_DEPTH, MOST_INCLUDES, BadInclude, included, text_of
 from dsl.submit.lines import MAX_LINE_CHARACTERS, Line, Reader, is_text
 from dsl.submit.macros import JOB_NAMES, BadMacro, Scope, resolve_self
 from dsl.submit.mistakes import Mistake, shown
-from dsl.submit.parse import Assignment, Attribute, BadLine, Block, Condition, Message, Queue, Statement, parse_line
+from dsl.submit.parse import (
+    Assignment,
+    Attribute,
+    BadLine,
+    Block,
+    Condition,
+    Include,
+    Message,
+    Queue,
+    Statement,
+    Sweep,
+    TableFile,
+    Use,
+    parse_line,
+)
 from dsl.submit.queue import Queued, queued
 from dsl.submit.scan import TooDeep, references, scan
+from dsl.submit.sweeps import Axis, read_sweep
 
 COMMAND_LINE = "command line"
 
@@ -34,8 +51,9 @@ class Statements:
     """What the lines of one file have set. Names are in lower case; `+Foo` is `+foo`."""
 
     def __init__(self, name: str, text: str, files: Files, predefined: Mapping[str, str],
-                 variables: Mapping[str, str]) -> None:
+                 variables: Mapping[str, str], strict: bool | None = None) -> None:
         self.name = name
+        self.is_strict = name.lower().endswith(".pesc") if strict is None else strict
         self.files = files
         self.macros: dict[str, str] = dict(predefined)
         self.written: dict[str, Written] = {}
@@ -45,6 +63,9 @@ class Statements:
         self.warnings: list[Mistake] = []
         self.item_names: list[str] = []
         self.items: list[list[str]] = []
+        self.variables: list[str] = []
+        """The names that queue lines, sweeps and tables give to their items."""
+        self.sweep: list[Axis] = []
         self.steps = 1
         self.lost_lines = False
         """Whether some line was not understood: what is missing may have stood there."""
@@ -52,30 +73,54 @@ class Statements:
         self._reader = Reader(name, text)
         self._conditions = conditions.Conditions()
         self._queue_line: Written | None = None
+        self._sweep_line: Written | None = None
+        self._queues: list[several.Statement] = []
+        self._changes: dict[str, str] = {}
+        self._before: dict[str, tuple[str | None, Written | None]] = {}
+        """What the names set since the last queue line were at that line."""
+        self._at_first: dict[str, str | None] = {}
+        self._includes = 0
+        self._characters = 0
         self._set_variables(variables)
 
     def run(self, appended: Sequence[str]) -> None:
         """Take every line; `appended` ones count as standing before the queue line."""
         self._appended = Reader("-append", "\n".join(appended)) if appended else None
-        while (line := self._reader.logical_line()) is not None:
-            self._take(self._reader, line)
+        self._read(self._reader)
         self._take_appended()
+        if self._queues:
+            self._forget_what_is_late()
+        if len(self._queues) > 1:
+            self._join_queues()
+        if self.sweep and self.item_names:
+            self.mistakes.append(self.at_name("queue", "a queue line with items beside a sweep or a table",
+                                              "Each says which jobs there are.",
+                                              "Write the items as one more axis: sweep x in (a, b)"))
+
+    def _read(self, reader: Reader) -> None:
+        """Take every line of `reader`; its conditions begin and end in it."""
+        outer, self._conditions = self._conditions, conditions.Conditions()
+        while (line := reader.logical_line()) is not None:
+            self._take(reader, line)
         for number in self._conditions.unclosed():
-            said = self._reader.mistake(number, 1, '"if" without "endif"', "Everything below depends on it.",
-                                        "Add endif where the condition ends.", 2)
-            (self.mistakes if self.name.lower().endswith(".pesc") else self.warnings).append(said)
-        self.lost_lines = self.lost_lines or bool(self._reader.mistakes)
-        self.mistakes += self._reader.mistakes
+            said = reader.mistake(number, 1, '"if" without "endif"', "Everything below depends on it.",
+                                  "Add endif where the condition ends.", 2)
+            (self.mistakes if self.is_strict else self.warnings).append(said)
+        self._conditions = outer
+        self.lost_lines = self.lost_lines or bool(reader.mistakes)
+        self.mistakes += reader.mistakes
 
     def job_scope(self) -> Scope:
         """The macros as the jobs see them."""
         for cell in self.cells_with_macros():
             self._note_references(cell)
-        return Scope(self.macros, JOB_NAMES | {name.lower() for name in self.item_names})
+        names = [*self.item_names, *(name for axis in self.sweep for name in axis.names)]
+        return Scope(self.macros, JOB_NAMES | {name.lower() for name in names})
 
     def cells_with_macros(self) -> set[str]:
         """The texts of items that name macros."""
-        return {cell for row in self.items for cell in row if "$" in cell}
+        tables = [self.items, *(axis.rows for axis in self.sweep)]
+        return {cell for rows in tables for row in rows for cell in row if "$" in cell}
 
     def spelled(self, word: str) -> str:
         written = self.written.get(word)
@@ -83,7 +128,7 @@ class Statements:
 
     def at_value(self, word: str, what: str, why: str, cure: str, offset: int, length: int) -> Mistake:
         """A mistake at the value of `word`; of the file as a whole if it has none."""
-        written = self._queue_line if word == "queue" else self.written.get(word.lower())
+        written = self._line_of(word)
         if written is None:
             return Mistake(self.name, 0, 0, what, why, cure)
         start = written.value_offset
@@ -92,11 +137,16 @@ class Statements:
 
     def at_name(self, word: str, what: str, why: str = "", cure: str = "") -> Mistake:
         """A mistake at the name itself."""
-        written = self._queue_line if word == "queue" else self.written.get(word.lower())
+        written = self._line_of(word)
         if written is None:
             return Mistake(self.name, 0, 0, what, why, cure)
         line, column = written.line.place(written.name_offset)
         return written.reader.mistake(line, column, what, why, cure, len(written.spelled))
+
+    def _line_of(self, word: str) -> Written | None:
+        if word == "queue":
+            return self._queue_line or self._sweep_line
+        return self._sweep_line if word == "sweep" else self.written.get(word.lower())
 
     # --- one line ---------------------------------------------------------------------
 
@@ -120,7 +170,7 @@ class Statements:
             case Attribute(name, value, offset, name_offset):
                 spelled = line.text[name_offset:].split("=", 1)[0].strip()
                 self._set(f"+{name.lower()}", value, Written(spelled, reader, line, name_offset, offset))
-                self.macros[f"my.{name.lower()}"] = value
+                self._put(f"my.{name.lower()}", value)
             case Block(name, tag, name_offset):
                 self._block(reader, line, name, tag, name_offset)
             case Condition(word, condition, offset):
@@ -130,6 +180,16 @@ class Statements:
                 (self.mistakes if kind == "error" else self.warnings).append(said)
             case Queue(arguments, offset):
                 self._queue(reader, line, arguments, offset)
+            case Include(how, target, offset):
+                self._include(reader, line, how, target, offset)
+            case Use(template, offset):
+                raise BadLine(offset, len(template), f"there is no template {shown(template)}",
+                              "Templates are made by a pool's administrator; this pool has none.",
+                              "Write its commands into this file, or include them.")
+            case Sweep(axes, offset):
+                self._sweep(reader, line, axes, offset)
+            case TableFile(path, offset):
+                self._table_of_file(reader, line, path, offset)
 
     def _assign(self, name: str, value: str, written: Written) -> None:
         if "$" in name:
@@ -143,15 +203,28 @@ class Statements:
         self._set(key, resolve_self(key, value, self.macros.get(key)), written)
 
     def _set(self, key: str, value: str, written: Written) -> None:
-        if self._queue_line:
-            if key not in self.after_queue:
-                self.after_queue.append(key)
-            self.written.setdefault(key, written)
-            return
-        self.macros[key] = value
+        self._put(key, value)
         self.written.pop(key, None)
         self.written[key] = written
         self._note_references(value)
+
+    def _put(self, key: str, value: str) -> None:
+        if self._queues:
+            self._before.setdefault(key, (self.macros.get(key), self.written.get(key)))
+            self._changes[key] = value
+        self.macros[key] = value
+
+    def _forget_what_is_late(self) -> None:
+        """What is set after the last queue line changes nothing."""
+        for key, (value, written) in self._before.items():
+            if not key.startswith("my."):
+                self.after_queue.append(key)
+            if value is None:
+                del self.macros[key]
+            else:
+                self.macros[key] = value
+                if written is not None:
+                    self.written[key] = written
 
     def _block(self, reader: Reader, line: Line, name: str, tag: str, name_offset: int) -> None:
         """`name @=TAG`: the lines up to `@TAG`, as they stand."""
@@ -166,6 +239,10 @@ class Statements:
             raise BadLine(name_offset, len(line.text), f'the block of "{name}" has no end', "",
                           f"End it with a line that says @{tag}.")
         body = Line("\n".join(lines), tuple(pieces) or line.pieces)
+        if name.lower() == "table" and self.is_strict:
+            first = pieces[0][1] if pieces else line.place(0)[0]
+            self._add_table(reader, line, name_offset, "\n".join(lines), reader, first)
+            return
         self._set(name.lower(), body.text, Written(name, reader, body, 0, 0))
 
     def _condition(self, line: Line, word: str, condition: str, offset: int) -> None:
@@ -183,22 +260,121 @@ class Statements:
         return bool(self.macros.get(name.lower(), "").strip())
 
     def _queue(self, reader: Reader, line: Line, arguments: str, offset: int) -> None:
-        if self._queue_line:
-            raise BadLine(line.text.lower().index("queue"), 5,
-                          "several queue lines are not carried out yet by this version",
-                          "Only the first would count.", "Write several files, or one queue line with items.")
         if reader is not self._reader:
-            raise BadLine(0, len(line.text), "queue cannot be appended", "", "Write it into the file.")
+            how = "included" if reader.included else "appended"
+            raise BadLine(line.text.lower().index("queue"), 5, f"queue cannot be {how}", "",
+                          "Write it into the file that is submitted.")
         self._take_appended()
-        self._queue_line = Written("queue", reader, line, line.text.lower().index("queue"), offset)
+        written = Written("queue", reader, line, line.text.lower().index("queue"), offset)
+        self._queue_line = self._queue_line or written
         self._note_references(arguments)
         expanded = self._now(arguments)
         if expanded is None:
             raise BadLine(offset, len(arguments), "a queue line cannot depend on the job",
                           "Its macros differ from job to job, and there are no jobs before it.")
         found: Queued = queued(expanded, arguments, offset, reader, self.files)
+        for name, (value, _) in self._before.items():
+            self._at_first.setdefault(name, value)
+        self._queues.append(several.Statement(found, self._changes))
+        self._changes, self._before = {}, {}
+        self.variables += [name for name in found.names if name not in self.variables]
         self.item_names, self.items, self.steps = found.names, found.items, found.steps
         self.warnings += found.warnings
+
+    def _join_queues(self) -> None:
+        """Make one table of what several queue lines ask for."""
+        found = several.joined(self._queues, self._at_first)
+        if found is None:
+            self.mistakes.append(self.at_name("queue", "the queue lines of this file come to too many jobs together",
+                                              "", "Write one queue line with items, or several files."))
+            return
+        self.item_names, changing, self.items = found
+        self.steps = 1
+        for name in changing:
+            self.macros[name] = f"$({name})"
+            if name.startswith("my."):
+                self.macros[f"+{name[3:]}"] = f"$({name})"
+
+    def _include(self, reader: Reader, line: Line, how: str, target: str, offset: int) -> None:
+        """The lines of another file, or of what a command prints, as if they stood here."""
+        self._note_references(target)
+        expanded = self._now(target)
+        if expanded is None:
+            raise BadLine(offset, len(target), "an include cannot depend on the job",
+                          "The file is read once, before there are jobs.")
+        self._includes += 1
+        if len(reader.included) >= MOST_DEPTH or self._includes > MOST_INCLUDES:
+            raise BadLine(offset, len(target), "files include files without end",
+                          f"At most {MOST_INCLUDES} are included, {MOST_DEPTH} deep.", "Does one include itself?")
+        try:
+            found = included(how, expanded.strip(), self.files)
+        except BadInclude as bad:
+            raise BadLine(offset, max(len(target), 1), bad.what, bad.why, bad.cure) from None
+        number = line.place(offset)[0]
+        if found.warning:
+            self.warnings.append(reader.mistake(*line.place(offset), found.warning, "", "", max(len(target), 1)))
+        self._characters += len(found.text or "")
+        if self._characters > MOST_CHARACTERS:
+            raise BadLine(offset, len(target), "too much is included", f"At most {MOST_CHARACTERS >> 20} MiB are.")
+        if found.text is not None:
+            self._read(Reader(found.name, found.text, ((reader.name, number), *reader.included)))
+
+    # --- sweeps -----------------------------------------------------------------------
+
+    def _sweep(self, reader: Reader, line: Line, axes: str, offset: int) -> None:
+        self._note_references(axes)
+        expanded = self._now(axes)
+        if expanded is None:
+            raise BadLine(offset, len(axes), "a sweep cannot depend on the job", "It is what makes the jobs.")
+        try:
+            found, warnings = read_sweep(expanded)
+        except BadLine as bad:
+            if expanded == axes:
+                bad.offset += offset
+            else:
+                bad.offset, bad.length = offset, len(axes)
+                bad.why = f"{bad.why}\nAfter expansion: sweep {shown(expanded, 80)}".lstrip()
+            raise
+        self.warnings += [reader.mistake(*line.place(offset), said, "", "", len(axes)) for said in warnings]
+        for axis in found:
+            self._add_axis(axis, Written("sweep", reader, line, len(line.text) - len(line.text.lstrip()), offset))
+
+    def _table_of_file(self, reader: Reader, line: Line, path: str, offset: int) -> None:
+        self._note_references(path)
+        expanded = self._now(path)
+        if expanded is None:
+            raise BadLine(offset, len(path), "a table cannot depend on the job", "It is what makes the jobs.")
+        try:
+            text = text_of(expanded.strip(), self.files)
+        except BadInclude as bad:
+            raise BadLine(offset, len(path), bad.what, bad.why, bad.cure) from None
+        inner = Reader(expanded.strip(), text, ((reader.name, line.place(offset)[0]), *reader.included))
+        self._add_table(reader, line, offset, text, inner, 1)
+
+    def _add_table(self, reader: Reader, line: Line, offset: int, text: str, source: Reader, first: int) -> None:
+        """A table is an axis; `first` is the line of `source` that it begins on."""
+        axis, faults = read_table(text)
+        self.mistakes += [self._fault(source, first, fault) for fault in faults]
+        self.lost_lines = self.lost_lines or bool(faults)
+        if axis is not None:
+            self._add_axis(axis, Written("table", reader, line, len(line.text) - len(line.text.lstrip()), offset))
+
+    def _fault(self, source: Reader, first: int, fault: Fault) -> Mistake:
+        number = first + fault.line - 1
+        length = len(source.raw[number - 1]) if number <= len(source.raw) else 1
+        return source.mistake(number, 1, fault.what, fault.why, fault.cure, length)
+
+    def _add_axis(self, axis: Axis, written: Written) -> None:
+        known = {name.lower() for name in self.variables} | JOB_NAMES
+        for name in axis.names:
+            if name.lower() in known:
+                raise BadLine(written.value_offset, max(len(written.line.text) - written.value_offset, 1),
+                              f"{shown(name)} is swept already" if name.lower() not in JOB_NAMES else
+                              f"{shown(name)} is a macro that every job has", "", "Give it another name.")
+            known.add(name.lower())
+        self._sweep_line = self._sweep_line or written
+        self.variables += axis.names
+        self.sweep.append(axis)
 
     def _take_appended(self) -> None:
         reader, self._appended = self._appended, None

@@ -37,7 +37,7 @@ class Words:
     def __init__(self, lines: Statements, scope: Scope) -> None:
         self.lines = lines
         self.scope = scope
-        self.is_strict = lines.name.lower().endswith(".pesc")
+        self.is_strict = lines.is_strict
         self.raw: dict[str, str] = {}
         """The text of each command that is carried out."""
         self.written_as: dict[str, str] = {}
@@ -155,7 +155,7 @@ class Words:
                 continue
             unused.append(self.lines.spelled(word))
             (self.lines.mistakes if self.is_strict else warnings).append(self._unused(word, late))
-        for name in self.lines.item_names:
+        for name in self.lines.variables:
             if name.lower() not in used and name.lower() not in _OF_THE_ITEM:
                 unused.append(f"queue variable {name}")
                 warnings.append(self.lines.at_name(

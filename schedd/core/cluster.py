@@ -102,7 +102,7 @@ class Cluster:
             for name, text in submission.template.items()
         ) or any(name.lower().lstrip("+").startswith(EXIT_COMMANDS) for name in submission.varying)
         """Whether a job that ended by itself may be held or run again."""
-        self._varies = bool(submission.varying)
+        self._varies = bool(submission.varying or submission.sweep)
         self._expander: Expander | None = None
         self._wants: tuple[bool, bool, bool] | None = None
 
@@ -158,7 +158,8 @@ class Cluster:
             return {}
         if self._expander is None:
             s = self.record.submission
-            self._expander = Expander(s.template, s.varying, s.macros, s.item_names, s.items, s.steps, cluster=self.id)
+            self._expander = Expander(s.template, s.varying, s.macros, s.item_names, s.items, s.steps, cluster=self.id,
+                                      sweep=s.sweep)
         return self._expander.attributes(self.id, proc)
 
     def in_rest(self, proc: int) -> bool:

@@ -249,12 +249,13 @@ def _kind(pool: Pool, ad: Ad, now: float) -> Kind:
 
 def _differs_by_job(pool: Pool, cluster: Cluster, ad: Ad) -> bool:
     """Whether something that matters to matching may differ between jobs of `cluster`."""
-    if not cluster.record.submission.varying and not (DYNAMIC & pool.filing.machine_reads):
+    submission = cluster.record.submission
+    if not (submission.varying or submission.sweep) and not (DYNAMIC & pool.filing.machine_reads):
         names = _significant(pool, ad)
         return bool(names & DYNAMIC)
     varying = {name.lower() for name in cluster.varying(0)}
     # A command may make no attribute of the first job, and one of the next: "request_memory = undefined".
-    varying |= {name.lstrip("+").replace("_", "").lower() for name in cluster.record.submission.varying}
+    varying |= {name.lstrip("+").replace("_", "").lower() for name in submission.varying}
     return bool(_significant(pool, ad) & (varying | DYNAMIC))
 
 

@@ -1,5 +1,6 @@
 """A new cluster comes in: it is checked again (the schedd trusts nobody), numbered, filed."""
 
+import math
 import re
 
 from contract.problems import Problem
@@ -94,8 +95,9 @@ def check_shape(submission: Submission) -> None:
     if not 1 <= s.count <= MAX_REPETITIONS:
         raise Problem("bad_submission", f"{s.count} repetitions cannot be queued.",
                       f"Between 1 and {MAX_REPETITIONS} can.")
-    if s.steps < 1 or (s.items and len(s.items) * s.steps != s.count) or (not s.items and s.steps != s.count):
-        raise Problem("bad_submission", f"{len(s.items)} items of {s.steps} steps do not make {s.count} jobs.", CURE)
+    items = math.prod(axis.count for axis in s.sweep) if s.sweep else len(s.items)
+    if s.steps < 1 or (s.sweep and s.items) or (items or 1) * s.steps != s.count:
+        raise Problem("bad_submission", f"{items} items of {s.steps} steps do not make {s.count} jobs.", CURE)
     if any(len(row) > len(s.item_names) for row in s.items):
         raise Problem("bad_submission", "An item has more columns than there are names for them.", CURE)
     if _is_told_apart(s) and s.count > MOST_EAGER:

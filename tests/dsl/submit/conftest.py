@@ -35,6 +35,15 @@ class InMemory:
         names = (path.removeprefix("/here/") for path in self.files)
         return sorted(name for name in names if fnmatch.fnmatch(name, pattern))
 
+    def run(self, command: str) -> tuple[str, int]:
+        raise PermissionError(1, "no commands here")
+
+    def standard_input(self) -> str:
+        return "one\ntwo\n"
+
+    def write_text(self, path: str, text: str) -> None:
+        raise PermissionError(1, "nothing is written here")
+
     def members(self, path: str) -> list[str] | None:
         if not self.is_dir(path):
             return None
@@ -52,7 +61,8 @@ def described() -> Reading:
     def read_it(text: str, name: str = "job.pesc", files: Mapping[str, str | bytes] | None = None,
                 **more: object) -> Description:
         known = InMemory({"a.py": "", "run.sh": "#!/bin/sh\n", **(files or {})})
-        return read(text, name=name, files=known, site=Site(iwd="/here", user="ann"), **more)  # type: ignore[arg-type]
+        site = Site(iwd="/here", user="ann", seed="7")
+        return read(text, name=name, files=known, site=site, **more)  # type: ignore[arg-type]
 
     return read_it
 

@@ -169,3 +169,42 @@ def test_a_word_of_ours_may_be_a_macro_in_a_file_of_htcondor(described):
                       "queue $(repetitions)\n", name="job.sub")
     assert found.count == 5
     assert values(found, "Args") == ['"--a b"'] * 5
+
+
+def test_several_queue_lines_make_one_cluster(described):
+    text = ("executable = run.sh\narguments = $(x) $(y) $(Process)\ny = 1\nqueue 2 x in (a b)\ny = 2\n+Tag = \"t\"\n"
+            "output = o.$(Process)\nqueue 2\nz = 9\n")
+    found = described(text, name="job.sub")
+    assert found.count == 6
+    assert values(found, "Args") == [
+        '"a 1 0"', '"a 1 1"', '"b 1 2"', '"b 1 3"', '"<Queue_item> 2 4"', '"<Queue_item> 2 5"']
+    assert values(found, "Out") == ['"/dev/null"'] * 4 + ['"o.4"', '"o.5"']
+    assert values(found, "Tag") == [None] * 4 + ['"t"'] * 2
+    assert found.unused == ["z"]
+
+
+def test_chance_is_the_same_whenever_a_job_is_looked_at(described):
+    text = "process = a.py\nrepetitions = 200\nparameters = $RANDOM_INTEGER(1,1000000) $RANDOM_CHOICE(a,b)\n"
+    found = described(text)
+    drawn = values(found, "PescParameters")
+    assert drawn == values(found, "PescParameters")
+    assert len(set(drawn)) > 190
+    assert {text.split('"')[3] for text in drawn} == {"a", "b"}
+
+
+def test_random_numbers_stay_within_their_bounds(described):
+    found = described("process = a.py\nrepetitions = 300\nn = $RANDOM_INTEGER(3,9,3)\nparameters = $(n)\n")
+    assert {text.split('"')[1] for text in values(found, "PescParameters")} == {"3", "6", "9"}
+
+
+def test_the_submitters_variables_travel_when_they_are_asked_for(described):
+    environ = {"COLOR": "red", "COLD": "yes", "HOME": "/home/u"}
+    text = 'executable = run.sh\ngetenv = CO*, !COLD\nenvironment = "A=$(Process)"\nqueue 2\n'
+    found = described(text, name="job.sub", environ=environ)
+    assert values(found, "Environment") == ['"A=0 COLOR=red"', '"A=1 COLOR=red"']
+
+
+def test_a_word_that_means_nothing_is_a_mistake_where_it_is_asked_for(described):
+    assert described("process = a.py\nfoo = 1\n", strict=False).unused == ["foo"]
+    with pytest.raises(SubmitErrors, match='unknown command "foo"'):
+        described("process = a.py\nfoo = 1\nqueue\n", name="job.sub", strict=True)

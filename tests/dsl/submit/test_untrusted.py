@@ -43,6 +43,15 @@ class Nothing:
     def glob(self, pattern):
         return ["a", "b"]
 
+    def run(self, command):
+        raise PermissionError(1, "no commands here")
+
+    def standard_input(self):
+        return "one\ntwo\n"
+
+    def write_text(self, path, text):
+        raise PermissionError(1, "nothing is written here")
+
     def members(self, path):
         return None
 
