@@ -64,7 +64,7 @@ class Fleet:
 
     async def one(self, number: int, count: int, path: str, headers: dict[str, str]) -> None:
         async with unix_connect(path, "ws://localhost/v1/startd", additional_headers=headers, compression=None,
-                                ping_interval=None, open_timeout=60) as connection:
+                                open_timeout=60) as connection:
             hello = Hello(f"sim{number}", f"id{number}", PROTOCOL, VERSION, AMOUNTS, AD, [])
             await connection.send(encode([hello]), text=True)
             beating: asyncio.Task[None] | None = None
