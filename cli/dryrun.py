@@ -8,6 +8,8 @@ from cli.culprits import missing
 from dsl.submit import Description, plain_text, read_environment, split_arguments
 
 LIMIT_JSON, LIMIT_TEXT = 1000, 1
+FIRST_ROWS, LAST_ROWS, MOST_CHARACTERS = 8, 2, 40
+OF_EVERY_ITEM = ("Step", "Row", "ItemIndex")
 CLUSTER = 1
 """What `$(Cluster)` stands for where there is no cluster yet."""
 
@@ -30,6 +32,8 @@ def show(description: Description, as_json: bool, limit: int | None) -> int:
     for warning in warnings:
         print(warning, file=sys.stderr)
     say(f"{count_of(description.count, 'job')} would be queued.")
+    for line in preview(description):
+        say(line)
     for proc, ad in enumerate(ads):
         say(f"\nJob {CLUSTER}.{proc}")
         for name, text in sorted(ad.items(), key=lambda pair: pair[0].lower()):
@@ -37,6 +41,26 @@ def show(description: Description, as_json: bool, limit: int | None) -> int:
     if description.count > limit > 0:
         say(f"\n… and {description.count - limit:,} more (--limit N shows more).")
     return DONE
+
+
+def preview(description: Description) -> list[str]:
+    """What differs from job to job, as a table: the first rows and the last."""
+    names = [name for axis in description.sweep for name in axis.names] or [
+        name for name in description.item_names if name not in OF_EVERY_ITEM]
+    if not names or not description.count:
+        return []
+    shown = [*range(min(FIRST_ROWS, description.count))]
+    shown += [proc for proc in range(max(description.count - LAST_ROWS, 0), description.count) if proc not in shown]
+    expander = description.expander()
+    rows = [["job", *names]]
+    for proc in shown:
+        values = expander.values(CLUSTER, proc)
+        rows.append([f"{proc:,}", *(values.get(name.lower(), "")[:MOST_CHARACTERS] for name in names)])
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    lines = ["  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
+    if description.count > len(shown):
+        lines.insert(1 + FIRST_ROWS, "…".rjust(widths[0]))
+    return ["", *(line.rstrip() for line in lines)]
 
 
 def job(proc: int, ad: Mapping[str, str]) -> dict[str, object]:

@@ -28,6 +28,7 @@ pesc_submit sweep.pesc --dry-run       only show what would be queued
 """
 MAX_FILE_BYTES = 64 * 1024**2
 TOLD_MISTAKES = 50
+HELP_FLAGS = ("--help-commands", "-help-commands")
 RESTART_SECONDS = 10.0
 KEPT_SOURCE_CHARACTERS = 1 << 20
 
@@ -37,6 +38,12 @@ def main() -> int:
 
 
 def command(arguments: list[str]) -> int:
+    for flag in HELP_FLAGS:
+        if flag in arguments:
+            from cli.helpcommands import show_commands
+
+            words = [word for word in arguments if word not in (flag, "--json")]
+            return show_commands(NAME, words[0] if words else "", as_json="--json" in arguments)
     chosen = _arguments(arguments)
     text = ""
     try:
@@ -63,6 +70,10 @@ def _arguments(arguments: list[str]) -> argparse.Namespace:
     parser.add_flag("dry-run", help="show what would be queued, and ask no pool")
     parser.add_flag("limit", metavar="N", type=positive_int, default=None,
                     help="with --dry-run: show so many jobs (else 1, with --json 1000)")
+    parser.add_flag("strict", help="a word that means nothing is a mistake, as in a .pesc file")
+    parser.add_flag("lenient", help="a word that means nothing is a warning, as in a file of HTCondor's")
+    parser.add_flag("help-commands", metavar="WORD", nargs="?", const="", default=None,
+                    help="tell what a submit file may say: every command, or one")
     parser.add_flag("wait", help="watch the jobs and fetch what they leave behind")
     parser.add_flag("output", "o", metavar="DIR", default=None, help="with --wait: where to (else pesc-CLUSTER)")
     parser.add_flag("hold", help="queue the jobs on hold")
@@ -73,6 +84,8 @@ def _arguments(arguments: list[str]) -> argparse.Namespace:
     for variable in chosen.variables:
         if "=" not in variable:
             parser.error(f"{variable!r} is neither NAME=VALUE nor an option; one file is submitted at a time")
+    if chosen.strict and chosen.lenient:
+        parser.error("--strict and --lenient are opposites; give one of them")
     if chosen.output and not chosen.wait:
         parser.error("--output is for --wait; later, fetch with: pesc_fetch CLUSTER -o DIR")
     return chosen
@@ -102,7 +115,8 @@ def _read(chosen: argparse.Namespace) -> tuple[str, Description]:
     variables = dict(variable.split("=", 1) for variable in chosen.variables)
     appended = [*chosen.append, *(["hold = true"] if chosen.hold else [])]
     return text, read(text, name=name, files=LocalFiles(site.iwd), variables=variables, appended=appended,
-                      environ=os.environ, site=site)
+                      environ=os.environ, site=site,
+                      strict=True if chosen.strict else False if chosen.lenient else None)
 
 
 def _text(path: str) -> str:

@@ -5,6 +5,7 @@ and the ClassAd parser costs a command its start-up.
 """
 
 import re
+from collections.abc import Iterator
 
 Plain = int | float | str | bool
 
@@ -73,6 +74,11 @@ def quote(text: str) -> str:
 def string_list(items: list[str]) -> str:
     """A ClassAd list of strings."""
     return "{ " + ", ".join(map(quote, items)) + " }" if items else "{ }"
+
+
+def called_functions(text: str) -> Iterator[tuple[int, str]]:
+    """Where `text` calls a function, and which."""
+    return ((token.start("name"), token["name"]) for token in _TOKEN.finditer(text) if token["call"])
 
 
 def machine_names(text: str) -> frozenset[str]:

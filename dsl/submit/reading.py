@@ -18,6 +18,7 @@ from dsl.submit.macros import ENVIRONMENT, SEED, BadMacro, Program, Scope
 from dsl.submit.mistakes import Mistake, SubmitErrors, shown
 from dsl.submit.policy import USER
 from dsl.submit.program import check_program
+from dsl.submit.sense import nonsense
 from dsl.submit.statements import Statements
 from dsl.submit.sweeps import BadSweep, Rows
 from dsl.submit.transfer import is_address
@@ -25,6 +26,7 @@ from dsl.submit.values import count, file_list
 from dsl.submit.words import Words
 
 MAX_JOBS = 100_000_000
+MOST_NONSENSE = 50
 TRIED_ROWS = 500
 """So many items are tried out when the file is read; the rest when their jobs are looked at."""
 
@@ -92,6 +94,7 @@ class _Reading:
             self._try_out(described)
         self._warn_of_one_file_for_all(total)
         self._refuse_addresses()
+        self._look_for_nonsense()
         self.warnings += self.words.accepted
         self.words.say_undefined(self.warnings)
         described.unused.extend(self.words.unused(self.warnings))
@@ -173,6 +176,24 @@ class _Reading:
                 self.words.refusals.append(self.words.mistake(
                     "transfer_input_files", f"{shown(name)} is an address; fetching from addresses is not carried "
                     "out by this version", "", "Download it first and name the file.", name))
+
+    def _look_for_nonsense(self) -> None:
+        """Expressions that make no sense, where nothing else is wrong with them."""
+        wrong = {(said.file, said.line) for said in self.lines.mistakes}
+        own = [word for word in self.lines.macros if word.startswith("+")]
+        told = 0
+        for command in (*self.raw, *own):
+            text = self.raw.get(command) or self.lines.macros.get(command, "")
+            with suppress(BadMacro):
+                text = self.scope.constant(text) or ""
+            for found in nonsense(command, text.strip(), self.template) if text.strip() else ():
+                said = self.words.mistake(command, found.what, found.why, found.cure,
+                                          text.strip()[found.offset : found.offset + found.length])
+                told += 1
+                if told > MOST_NONSENSE:
+                    return
+                if (said.file, said.line) not in wrong:
+                    (self.lines.mistakes if self.lines.is_strict else self.warnings).append(said)
 
     def _given(self) -> Given:
         constant = {name: program for name, program in self.programs.items() if program.constant}

@@ -8,7 +8,6 @@ axes in their written order: the last one goes round fastest.
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from decimal import Decimal
 from typing import Protocol
 
 from dsl.submit.expressions import quote
@@ -145,6 +144,8 @@ def _axis(written: SweepAxis) -> tuple[Axis, str]:
     if written.values is not None:
         return Axis([written.name], [kind_of(written.values)], len(written.values),
                     rows=[[value] for value in written.values]), ""
+    from decimal import Decimal  # slow to import, and few files sweep
+
     first, last = Decimal(written.first), Decimal(written.last)
     if not written.step and not (first == first.to_integral() and last == last.to_integral()):
         raise BadLine(written.offset, written.length, f"the sweep of {shown(written.name)} has no step", "",

@@ -61,7 +61,7 @@ class Command(NamedTuple):
     def words(self) -> tuple[str, ...]:
         """All words for it, in lower case, the job attribute's name among them."""
         attribute = self.attribute.lower()
-        extra = (attribute,) if attribute and not self.pesc and attribute not in _NO_COMMANDS else ()
+        extra = (attribute,) if attribute and not self.pesc and attribute not in _NO_COMMANDS and self.name in BY_NAME else ()
         return tuple(dict.fromkeys((self.name, *self.aliases, *extra)))
 
 
@@ -207,7 +207,7 @@ def find(word: str) -> Command | None:
     command = BY_WORD.get(word)
     if command is None and is_resource(word):
         return Command(word, Kind.EXPRESSION, f"Request{word.removeprefix('request_')}",
-                       "A resource of your pool's own.", accepts=("0",), status=Status.REFUSED)
+                       "A resource that only some pools know.", accepts=("0",), status=Status.REFUSED)
     return command
 
 

@@ -71,6 +71,57 @@ def test_mistakes_are_said_all_at_once_and_the_exit_code_is_1(here, call, pool):
     assert shown.err.endswith("2 mistakes; nothing was queued.\n")
 
 
+def test_a_sweep_is_shown_as_a_table_and_not_made(here, call):
+    (here / "job.pesc").write_text("process = a.py\nparameters = $(x) $(how)\nsweep x in 0.1..900.0 step 0.1, "
+                                   "how in (fast, slow)\n")
+    shown = call(main, "job.pesc", "--dry-run")
+    assert shown.out.splitlines()[:14] == [
+        "18,000 jobs would be queued.", "", "   job      x   how", "     0    0.1  fast", "     1    0.1  slow",
+        "     2    0.2  fast", "     3    0.2  slow", "     4    0.3  fast", "     5    0.3  slow",
+        "     6    0.4  fast", "     7    0.4  slow", "     …", "17,998  900.0  fast", "17,999  900.0  slow"]
+
+
+def test_what_is_not_carried_out_is_shown_by_a_dry_run_and_refused_otherwise(here, call, pool):
+    (here / "job.pesc").write_text("process = a.py\nrequest_gpus = 2\n")
+    shown = call(main, "job.pesc", "--dry-run", "--json")
+    answer = json.loads(shown.out)
+    assert (shown.code, answer["ok"], answer["procs"][0]["attrs"]["RequestGPUs"]) == (0, True, "2")
+    assert [said["line"] for said in answer["warnings"]] == [2]
+    refused = call(main, "job.pesc")
+    assert (refused.code, refused.out, pool.asked) == (1, "", [])
+    assert refused.err.startswith('job.pesc:2:1: "request_gpus" is not carried out by this version')
+
+
+def test_whether_unknown_words_are_mistakes_can_be_chosen(here, call):
+    (here / "job.pesc").write_text("process = a.py\nfoo = 1\n")
+    (here / "job.sub").write_text("executable = a.py\nfoo = 1\nqueue\n")
+    assert [call(main, "--dry-run", *given).code for given in (
+        ["job.pesc"], ["job.pesc", "--lenient"], ["job.sub"], ["job.sub", "--strict"])] == [1, 0, 0, 1]
+    assert call(main, "--strict", "--lenient", "job.sub").code == 2
+
+
+def test_every_command_has_its_help(call):
+    shown = call(main, "--help-commands", "Request_GPUs")
+    assert shown.out.splitlines()[0] == "request_gpus: How many GPUs a job needs."
+    assert "refused on submission" in shown.out
+    assert len(call(main, "--help-commands").out.splitlines()) > 270
+    assert json.loads(call(main, "--help-commands", "hold", "--json").out)["value"] == "true or false"
+    wrong = call(main, "--help-commands", "request_gpuss")
+    assert (wrong.code, "Did you mean request_gpus?" in wrong.err) == (1, True)
+    assert "only some pools know" in call(main, "--help-commands", "request_widgets").out
+    wrong = call(main, "--help-commands", "repetitons")
+    assert (wrong.code, "Did you mean repetitions?" in wrong.err) == (1, True)
+
+
+def test_items_come_from_a_command_that_is_run_where_the_file_is_submitted(here, call):
+    (here / "gen.sh").write_text("#!/bin/sh\necho a 1\necho b 2\nexit 3\n")
+    (here / "gen.sh").chmod(0o755)
+    (here / "job.pesc").write_text("process = a.py\nparameters = $(x) $(y)\nqueue x, y from ./gen.sh |\n")
+    shown = call(main, "job.pesc", "--dry-run", "--json")
+    assert json.loads(shown.out)["nprocs"] == 2
+    assert "ended with exit code 3" in json.loads(shown.out)["warnings"][0]["what"]
+
+
 def test_mistakes_are_said_to_programs_too(here, call):
     (here / "job.pesc").write_text("process = a.py\nrepetitions = ten\n")
     answer = json.loads(call(main, "job.pesc", "--json").out)
@@ -272,3 +323,13 @@ def test_ctrl_c_leaves_the_jobs_running_and_says_how_to_come_back(here, call, ta
     assert "go on without you" in shown.err
     assert "pesc_wait 12" in shown.err
     assert "pesc_fetch 12" in shown.err
+
+
+def test_a_sweep_travels_as_its_description(here, call, taking):
+    (here / "job.pesc").write_text("process = a.py\nparameters = $(x)\nsweep x in 1..1000, y in 0.5..1.0 step 0.1\n"
+                                   "repetitions = 2\n+Y = $(y)\n")
+    assert call(main, "job.pesc").code == 0
+    sent = posted(taking)[0]
+    assert (sent.count, sent.steps, sent.items) == (12_000, 2, [])
+    assert [(axis.names, axis.count, axis.start, axis.step, axis.places) for axis in sent.sweep] == [
+        (["x"], 1000, 1, 1, 0), (["y"], 6, 5, 1, 1)]

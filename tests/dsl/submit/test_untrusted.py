@@ -8,14 +8,16 @@ from hypothesis import strategies as st
 
 from dsl import classad
 from dsl.submit import Expander, Site, SubmitErrors, read
+from dsl.submit.parse import BadLine, parse_by_grammar, parse_line
 from dsl.submit.scan import TooDeep, scan
-from dsl.submit.table import carried_out
+from dsl.submit.table import carried_out, known
 
 WORDS = [
     "process", "executable", "=", " ", "\n", "$(", "$", ")", "(", "x", "queue", " in ", " from ", " matching ",
     "if ", "elif ", "else", "endif", "defined ", "@=", "@", "+A", "MY.", "\\\n", "#", '"', "'", "''", "1", "-",
     "$(x)", "$(Process)", "$INT(", "$F", "$ENV(", "$CHOICE(", "$SUBSTR(", ",", ":", "[", "]", "*", "repetitions",
     "a.py", "request_memory", "requirements", "arguments", "environment", "include : ", "error : ", "2G", "\x00",
+    "sweep ", "table ", "..", " step ", "include command : ", "gpus", "universe", "$RANDOM_INTEGER(", "docker", "://",
     "\t", "\ufeff", "\udc80", "\xe9", "$$(", "version >= 8.1", "!", "&&", "true", "hold", "input", "max_retries",
 ]
 words = st.lists(st.sampled_from(WORDS), max_size=12).map("".join)
@@ -23,6 +25,10 @@ lines = st.one_of(
     words,
     st.builds("{} = {}".format, st.sampled_from([*carried_out(), "x", "y", "+A", "+Requirements", "$(x)"]), words),
     st.builds("queue {}".format, words),
+    st.builds("sweep {}".format, words),
+    st.builds("sweep x in {}..{} step {}".format, st.integers(-9, 9), st.integers(-99, 99), st.integers(-3, 3)),
+    st.builds("table @=T\n{}\n@T".format, words),
+    st.builds("{} = {}".format, st.sampled_from(known()), words),
     st.builds("if {}\n{}\nendif".format, words, words),
 )
 texts = st.one_of(st.text(max_size=200), words, st.lists(lines, max_size=8).map("\n".join))
@@ -77,7 +83,8 @@ def test_any_text_is_read_or_refused(text, name):
 def test_what_is_read_is_attributes_that_can_be_read(text):
     found = outcome("process = a.py\n" + text, "job.sub")
     if found is not None and found.count:
-        expander = Expander(found.template, found.varying, found.macros, found.item_names, found.items, found.steps)
+        expander = Expander(found.template, found.varying, found.macros, found.item_names, found.items, found.steps,
+                            sweep=found.sweep)
         try:
             jobs = [expander.attributes(1, 0), expander.attributes(1, found.count - 1)]
         except SubmitErrors:
@@ -100,6 +107,20 @@ def test_a_hostile_cluster_is_expanded_or_refused(varying, macros, names, items,
         return
     for expression in attributes.values():
         classad.parse(expression)
+
+
+@settings(max_examples=500)
+@given(lines, st.sampled_from(["", " ", "\t"]))
+def test_plain_lines_are_what_the_grammar_makes_of_them(line, before):
+    line = (before + line).split("\n")[0].rstrip()
+    try:
+        by_grammar = parse_by_grammar(line)
+    except BadLine:
+        by_grammar = None
+    try:
+        assert parse_line(line) == by_grammar
+    except BadLine:
+        assert by_grammar is None
 
 
 @given(texts)
