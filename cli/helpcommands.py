@@ -13,7 +13,7 @@ def show_commands(name: str, word: str, as_json: bool) -> int:
         return _show_all(as_json)
     command = find(word.lower())
     guess = nearest(word, known()) if command is None or is_resource(word.lower()) else None
-    if command is None or guess:
+    if command is None:
         complain(name, f"there is no command {word!r}." + (f"\n  Did you mean {guess}?" if guess else ""))
         return FAILED
     if as_json:
@@ -21,7 +21,7 @@ def show_commands(name: str, word: str, as_json: bool) -> int:
         return DONE
     rows = [("value", str(command.kind)), ("default", command.default), ("attribute", command.attribute),
             ("also", ", ".join(command.words[1:])), ("in this version", str(command.status)),
-            ("only", ", ".join(command.accepts))]
+            ("only", ", ".join(command.accepts)), ("like", guess or "")]
     say("\n".join([f"{command.name}: {command.help}", *(f"  {what:<15}  {text}" for what, text in rows if text)]))
     return DONE
 

@@ -61,8 +61,9 @@ class Command(NamedTuple):
     def words(self) -> tuple[str, ...]:
         """All words for it, in lower case, the job attribute's name among them."""
         attribute = self.attribute.lower()
-        extra = (attribute,) if attribute and not self.pesc and attribute not in _NO_COMMANDS and self.name in BY_NAME else ()
-        return tuple(dict.fromkeys((self.name, *self.aliases, *extra)))
+        if not attribute or self.pesc or attribute in _NO_COMMANDS or self.name not in BY_NAME:
+            return (self.name, *self.aliases)
+        return tuple(dict.fromkeys((self.name, *self.aliases, attribute)))
 
 
 _NO_COMMANDS = frozenset({
