@@ -1,0 +1,318 @@
+"""Values of many rows at once, and what the operators make of them.
+
+Read `dsl/classad/operators.py` first: every function here has its rule there and
+must agree with it in every row. `bits` says which kinds may occur at all, so that
+the common case (integers against an integer) is one NumPy operation; the general
+case looks the result's kind up in a table of the operands' kinds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from dsl.classad.columns.kinds import (
+    ABSENT,
+    BOOL,
+    ERR,
+    INT,
+    IS_NUMBER,
+    IS_WHOLE,
+    MAX_INT,
+    MIN_INT,
+    NUMBER_BITS,
+    OTHER,
+    REAL,
+    TEXT,
+    UNDEF,
+    WHOLE_BITS,
+    Array,
+    Texts,
+    bit,
+    kind_of,
+)
+
+
+class NotVectorisable(Exception):
+    """Only the scalar evaluator knows what this is worth."""
+
+
+class Vector:
+    """A value for each row; one that is the same for all rows has arrays of no dimension."""
+
+    __slots__ = ("_folds", "bits", "kind", "real", "texts", "whole")
+
+    def __init__(self, bits: int, kind: Array, whole: Array, real: Array | None, texts: Texts) -> None:
+        self.bits = bits
+        self.kind = kind
+        self.whole = whole
+        self.real = real
+        self.texts = texts
+        self._folds: Array | None = None
+
+    @classmethod
+    def constant(cls, value: object, texts: Texts) -> Vector:
+        kind = kind_of(value)
+        if kind == OTHER:
+            raise NotVectorisable
+        whole, real = 0, 0.0
+        if isinstance(value, bool | int):
+            whole, real = int(value), float(value)
+        elif isinstance(value, float):
+            real = value
+        elif isinstance(value, str):
+            whole = texts.number(value)
+        return cls(bit(kind), np.uint8(kind), np.int64(whole), np.float64(real), texts)  # type: ignore[arg-type]
+
+    @classmethod
+    def truths(cls, true: Array, texts: Texts) -> Vector:
+        """Make booleans of an array of them."""
+        return cls(bit(BOOL), np.uint8(BOOL), true, None, texts)  # type: ignore[arg-type]
+
+    @classmethod
+    def nothing(cls, kind: int, texts: Texts) -> Vector:
+        return cls(bit(kind), np.uint8(kind), np.int64(0), np.float64(0), texts)  # type: ignore[arg-type]
+
+    def only(self, bits: int) -> bool:
+        return not self.bits & ~bits
+
+    @property
+    def wholes(self) -> Array:
+        whole: Array = self.whole.astype(np.int64) if self.whole.dtype == np.bool_ else self.whole
+        return whole
+
+    @property
+    def reals(self) -> Array:
+        real: Array = self.whole.astype(np.float64) if self.real is None else self.real
+        return real
+
+    @property
+    def folds(self) -> Array:
+        """Return the numbers of the strings in lower case; of no meaning in rows of another kind."""
+        if self._folds is None:
+            numbers = self.whole if self.only(bit(TEXT)) else np.where(self.kind == TEXT, self.whole, 0)
+            self._folds = self.texts.folds[numbers]
+        return self._folds
+
+    def present(self) -> Vector:
+        """Return the same with absent cells undefined."""
+        if not self.bits & bit(ABSENT):
+            return self
+        bits = self.bits & ~bit(ABSENT) | bit(UNDEF)
+        return Vector(bits, np.maximum(self.kind, UNDEF), self.whole, self.real, self.texts)
+
+    def nonzero(self) -> Array:
+        """Say which rows hold a number other than zero; of no meaning in rows of another kind."""
+        if self.whole.dtype == np.bool_ and self.real is None:
+            return self.whole
+        if self.only(WHOLE_BITS):
+            return np.asarray(self.whole != 0)
+        if not self.bits & WHOLE_BITS:
+            return np.asarray(self.reals != 0)
+        return np.asarray(np.where(self.kind == REAL, self.reals != 0, self.whole != 0))
+
+    def true(self) -> Array:
+        """Say which rows grant what is asked: true, or a number other than zero."""
+        if self.only(NUMBER_BITS):
+            return self.nonzero()
+        return self.nonzero() & IS_NUMBER[self.kind]
+
+
+def chosen(where: Array, then: Vector, otherwise: Vector) -> Vector:
+    """Take each row from one of two vectors."""
+    return Vector(
+        then.bits | otherwise.bits,
+        np.where(where, then.kind, otherwise.kind),
+        np.where(where, then.wholes, otherwise.wholes),
+        np.where(where, then.reals, otherwise.reals),
+        then.texts,
+    )
+
+
+# --- kinds of results ---
+
+
+def _strict(left: int, right: int) -> int:
+    if ERR in (left, right):
+        return ERR
+    return UNDEF if UNDEF in (left, right) or ABSENT in (left, right) else ERR
+
+
+def _table(result: Callable[[int, int], int | None]) -> Array:
+    """Lay out the kind of the result for every pair of kinds; None stands for the rule of `strict`."""
+    kinds = range(8)
+    return np.array(
+        [[_strict(a, b) if (kind := result(a, b)) is None else kind for b in kinds] for a in kinds], np.uint8
+    )
+
+
+def _numeric(left: int, right: int) -> int | None:
+    if bit(left) & WHOLE_BITS and bit(right) & WHOLE_BITS:
+        return INT
+    return REAL if bit(left) & NUMBER_BITS and bit(right) & NUMBER_BITS else None
+
+
+_ARITHMETIC = _table(_numeric)
+_INTEGER = _table(lambda a, b: INT if bit(a) & bit(b) & bit(INT) else None)
+_REMAINDER = _table(lambda a, b: INT if _numeric(a, b) == INT else None)
+_ORDER = _table(lambda a, b: BOOL if _numeric(a, b) is not None or a == b == TEXT else None)
+
+
+def _kinds(table: Array, left: Vector, right: Vector) -> tuple[int, Array]:
+    """Look up the result's kind in each row, and which kinds may occur."""
+    which = id(table), left.bits, right.bits
+    bits = _POSSIBLE.get(which)
+    if bits is None:
+        pairs = ((a, b) for a in range(8) for b in range(8) if left.bits >> a & 1 and right.bits >> b & 1)
+        bits = _POSSIBLE[which] = sum({bit(int(table[a, b])) for a, b in pairs})
+    return bits, table[left.kind, right.kind]
+
+
+_POSSIBLE: dict[tuple[int, int, int], int] = {}
+"""What `_kinds` found for the tables of this module: few tables, few sets of kinds."""
+
+
+# --- comparison ---
+
+Compare = Callable[[Array, Array], Array]
+ORDERS: dict[str, Compare] = {
+    "==": np.equal,
+    "!=": np.not_equal,
+    "<": np.less,
+    "<=": np.less_equal,
+    ">": np.greater,
+    ">=": np.greater_equal,
+}
+
+
+def compare(operator: str, left: Vector, right: Vector) -> Vector:
+    """Compare as `== != < <= > >=` do: numbers as numbers, strings without regard to case."""
+    order = ORDERS[operator]
+    if left.only(WHOLE_BITS) and right.only(WHOLE_BITS):
+        return Vector.truths(order(left.whole, right.whole), left.texts)
+    if left.only(NUMBER_BITS) and right.only(NUMBER_BITS) and (left.only(bit(REAL)) or right.only(bit(REAL))):
+        return Vector.truths(order(left.reals, right.reals), left.texts)
+    texts = left.bits & right.bits & bit(TEXT)
+    if texts and operator not in ("==", "!="):
+        raise NotVectorisable
+    if texts and left.only(bit(TEXT)) and right.only(bit(TEXT)):
+        return Vector.truths(order(left.folds, right.folds), left.texts)
+    bits, kind = _kinds(_ORDER, left, right)
+    true = np.where(
+        IS_WHOLE[left.kind] & IS_WHOLE[right.kind],
+        order(left.wholes, right.wholes),
+        order(left.reals, right.reals),
+    )
+    if texts:
+        true = np.where((left.kind == TEXT) & (right.kind == TEXT), order(left.folds, right.folds), true)
+    return Vector(bits, kind, true, None, left.texts)
+
+
+def identical(left: Vector, right: Vector) -> Array:
+    """Compare as `=?=` does: the same type and the same value, case and all."""
+    same: Array = np.asarray(left.kind == right.kind)
+    reals = left.bits & right.bits & bit(REAL)
+    if reals:
+        equal = np.where(left.kind == REAL, left.reals == right.reals, left.wholes == right.wholes)
+    else:
+        equal = left.wholes == right.wholes
+    # Undefined is identical to undefined, whatever the cells beside it hold.
+    return np.asarray(same & (equal | (left.kind <= ERR)))
+
+
+# --- arithmetic ---
+
+
+def arithmetic(operator: str, left: Vector, right: Vector) -> Vector:
+    """Compute as `+ - * /` do: integers wrap, +inf is an error, division by the integer 0 too."""
+    on_integers, on_reals = _ARITHMETIC_OPERATORS[operator]
+    bits, kind = _kinds(_ARITHMETIC, left, right)
+    a, b = left.wholes, right.wholes
+    if operator == "/" and bits & bit(INT):
+        bits, kind = bits | bit(ERR), np.where((kind == INT) & (b == 0), np.uint8(ERR), kind)
+    whole = on_integers(a, b) if bits & bit(INT) else np.int64(0)
+    if not bits & bit(REAL):
+        return Vector(bits, kind, whole, whole.astype(np.float64), left.texts)  # type: ignore[arg-type]
+    real = on_reals(left.reals, right.reals)
+    kind = np.where((kind == REAL) & (real == np.inf), np.uint8(ERR), kind)
+    if bits & bit(INT):
+        real = np.where(kind == INT, whole, real)
+    return Vector(bits | bit(ERR), kind, whole, real, left.texts)  # type: ignore[arg-type]
+
+
+def _divided(left: Array, right: Array) -> Array:
+    divisor = np.where(right == 0, 1, right)
+    overflow = (left == MIN_INT) & (divisor == -1)
+    divisor = np.where(overflow, 1, divisor)
+    quotient = left // divisor
+    # NumPy rounds down, the language cuts towards zero.
+    cut = quotient + ((quotient * divisor != left) & ((left < 0) != (divisor < 0)))
+    return np.where(overflow, MAX_INT, cut)
+
+
+_ARITHMETIC_OPERATORS: dict[str, tuple[Compare, Compare]] = {
+    "+": (np.add, np.add),
+    "-": (np.subtract, np.subtract),
+    "*": (np.multiply, np.multiply),
+    "/": (_divided, np.divide),
+}
+
+
+def remainder(left: Vector, right: Vector) -> Vector:
+    bits, kind = _kinds(_REMAINDER, left, right)
+    b = right.wholes
+    zero = b == 0
+    # The remainder by -1 is that by 1: of the smallest integer the processor would trap.
+    divisor = np.where(zero | (b == -1), 1, b)
+    whole = np.fmod(left.wholes, divisor)
+    return Vector(
+        bits | bit(ERR),
+        np.where((kind == INT) & zero, np.uint8(ERR), kind),
+        whole,
+        whole.astype(np.float64),
+        left.texts,
+    )
+
+
+_BITWISE: dict[str, Compare] = {
+    "&": np.bitwise_and,
+    "|": np.bitwise_or,
+    "^": np.bitwise_xor,
+    "<<": lambda a, b: np.left_shift(a, b & 63),
+    ">>": lambda a, b: np.right_shift(a, b & 63),
+    ">>>": lambda a, b: np.right_shift(a.astype(np.uint64), (b & 63).astype(np.uint64)).astype(np.int64),
+}
+
+
+def bitwise(operator: str, left: Vector, right: Vector) -> Vector:
+    bits, kind = _kinds(_INTEGER, left, right)
+    whole = _BITWISE[operator](left.wholes, right.wholes)
+    return Vector(bits, kind, whole, whole.astype(np.float64), left.texts)
+
+
+# --- one operand ---
+
+_NEGATED = np.array([UNDEF, UNDEF, ERR, ERR, INT, REAL, ERR, ERR], np.uint8)
+_COMPLEMENTED = np.array([UNDEF, UNDEF, ERR, ERR, INT, ERR, ERR, ERR], np.uint8)
+
+
+def _mapped(table: Array, operand: Vector) -> tuple[int, Array]:
+    bits = sum({bit(int(table[kind])) for kind in range(8) if operand.bits >> kind & 1})
+    return bits, table[operand.kind]
+
+
+def signed(operator: str, operand: Vector) -> Vector:
+    """Apply a sign: to true and false it is an error."""
+    bits, kind = _mapped(_NEGATED, operand)
+    if operator == "+":
+        return Vector(bits, kind, operand.wholes, operand.reals, operand.texts)
+    whole = -operand.wholes
+    real = np.where(kind == INT, whole.astype(np.float64), -operand.reals)
+    return Vector(bits, kind, whole, real, operand.texts)
+
+
+def complemented(operand: Vector) -> Vector:
+    bits, kind = _mapped(_COMPLEMENTED, operand)
+    whole = ~operand.wholes
+    return Vector(bits, kind, whole, whole.astype(np.float64), operand.texts)
