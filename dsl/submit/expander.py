@@ -82,7 +82,7 @@ class Expander:
                 if text or not _is_of_a_queue_line(program):
                     made[name] = own_value(name, text)
             if self._rows is not None:
-                made["PescRow"] = self._rows.record(self._items[proc // self._steps])
+                made["PescRow"] = self._rows.record(proc // self._steps)
         except Wrong as wrong:
             raise self._errors(wrong.command, proc, wrong.what, wrong.why, wrong.cure) from None
         except BadMacro as bad:

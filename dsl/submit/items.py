@@ -44,6 +44,9 @@ def row(text: str, width: int) -> list[str]:
     if UNIT_SEPARATOR in text:
         cells = [cell.strip() for cell in text.split(UNIT_SEPARATOR)][:width]
         return cells + [""] * (width - len(cells))
+    if "," not in text:
+        cells = text.split(None, width - 1)
+        return cells + [""] * (width - len(cells))
     cells = []
     position = 0
     while len(cells) < width - 1:

@@ -12,6 +12,11 @@ from collections.abc import Iterable, Mapping
 
 _WORDS = re.compile(r"[ \t\r\n\f\v]+|'|[^ \t\r\n\f\v']+")
 
+_BLANK = " \t\r\n\f\v"
+_BLANKS = re.compile(f"[{_BLANK}]+")
+_NEEDS_QUOTES = re.compile(r"[\s']")
+_BARE_QUOTE = re.compile(r'(?<!\\)"')
+
 
 class BadQuoting(Exception):
     """The text is not quoted as it must be: at `offset`, or where `entry` stands."""
@@ -44,6 +49,8 @@ def unwrap(text: str) -> str:
 
 def split(text: str) -> list[str]:
     """The words of the new syntax (outer double quotes already gone)."""
+    if "'" not in text and text.isascii():
+        return _BLANKS.split(text.strip(_BLANK)) if text.strip(_BLANK) else []
     words: list[str] = []
     word: str | None = None
     position, end = 0, len(text)
@@ -79,7 +86,9 @@ def _group(text: str, start: int) -> tuple[str, int]:
 
 def unescape_old(text: str) -> str:
     """Arguments in the old syntax, their `\\"` undone."""
-    bare = re.search(r'(?<!\\)"', text)
+    if '"' not in text:
+        return text
+    bare = _BARE_QUOTE.search(text)
     if bare:
         raise BadQuoting(bare.start(), "a double quote cannot stand bare in the old syntax",
                          'Write \\" for a double quote, or put the whole value into "…" and group with \'…\'.')
@@ -104,7 +113,7 @@ def join_environment(variables: Mapping[str, str]) -> str:
 
 def join(words: list[str]) -> str:
     """Words in the new syntax, without outer double quotes."""
-    return " ".join(_quoted(word) if not word or re.search(r"[\s']", word) else word for word in words)
+    return " ".join(_quoted(word) if not word or _NEEDS_QUOTES.search(word) else word for word in words)
 
 
 def _variables(entries: Iterable[str]) -> dict[str, str]:
@@ -120,9 +129,9 @@ def _variables(entries: Iterable[str]) -> dict[str, str]:
 
 
 def _assignment(name: str, value: str) -> str:
-    if re.search(r"[\s']", name):
+    if _NEEDS_QUOTES.search(name):
         return _quoted(f"{name}={value}")
-    return f"{name}={_quoted(value)}" if re.search(r"[\s']", value) else f"{name}={value}"
+    return f"{name}={_quoted(value)}" if _NEEDS_QUOTES.search(value) else f"{name}={value}"
 
 
 def _quoted(text: str) -> str:

@@ -18,6 +18,8 @@ MOST_ROWS = 100_000_000
 MOST_PLACES = 17
 MOST_DIGITS = 17
 """Of a number, places included: what is counted in fits into 64 bits."""
+KEPT_FACTORS = 4096
+"""Of each axis: most sweeps go round in a few values."""
 NUMBER, TRUTH, TEXT = "number", "truth", "text"
 _NUMBER = re.compile(r"[-+]?[0-9]{1,18}(?:\.[0-9]{1,30})?(?:[eE][-+]?[0-9]{1,3})?\Z")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.]{0,99}\Z")
@@ -65,7 +67,7 @@ class BadSweep(Exception):
 class Rows(Sequence[list[str]]):
     """The rows of a sweep, each made when it is asked for. Nothing is taken on trust: BadSweep."""
 
-    __slots__ = ("_axes", "_count", "kinds", "names")
+    __slots__ = ("_axes", "_count", "_known", "names")
 
     def __init__(self, axes: Iterable[AxisLike]) -> None:
         self._axes = list(axes)
@@ -76,7 +78,7 @@ class Rows(Sequence[list[str]]):
             if self._count > MOST_ROWS:
                 raise BadSweep(f"the sweep has more than {MOST_ROWS:,} rows")
         self.names = [name for axis in self._axes for name in axis.names]
-        self.kinds = [kind for axis in self._axes for kind in axis.kinds]
+        self._known: list[dict[int, tuple[list[str], str]]] = [{} for _ in self._axes]
 
     def _check(self, axis: AxisLike) -> None:
         rows = len(axis.rows)
@@ -94,19 +96,29 @@ class Rows(Sequence[list[str]]):
 
     def __getitem__(self, index: int) -> list[str]:  # type: ignore[override]
         """Row `index`, its last axis fastest."""
+        return [cell for cells, _ in self._factors(index) for cell in cells]
+
+    def record(self, index: int) -> str:
+        """Row `index` as a ClassAd record."""
+        return f"[ {'; '.join(fields for _, fields in self._factors(index))} ]"
+
+    def _factors(self, index: int) -> list[tuple[list[str], str]]:
+        """What each axis gives to a row: its cells, and the same as fields of a record."""
         if not 0 <= index < self._count:
             raise IndexError(index)
-        parts: list[list[str]] = []
-        for axis in reversed(self._axes):
+        factors = []
+        for axis, known in zip(reversed(self._axes), reversed(self._known), strict=True):
             index, place = divmod(index, axis.count)
-            parts.append(axis.rows[place] if axis.rows else [decimal(axis.start + place * axis.step, axis.places)])
-        return [cell for part in reversed(parts) for cell in part]
-
-    def record(self, cells: Sequence[str]) -> str:
-        """A row as a ClassAd record."""
-        pairs = [f"{_attribute(name)} = {_literal(cell, kind)}"
-                 for name, cell, kind in zip(self.names, cells, self.kinds, strict=True)]
-        return f"[ {'; '.join(pairs)} ]"
+            factor = known.get(place)
+            if factor is None:
+                cells = axis.rows[place] if axis.rows else [decimal(axis.start + place * axis.step, axis.places)]
+                factor = cells, "; ".join(f"{_attribute(name)} = {_literal(cell, kind)}" for name, cell, kind in zip(
+                    axis.names, cells, axis.kinds, strict=True))
+                if len(known) < KEPT_FACTORS:
+                    known[place] = factor
+            factors.append(factor)
+        factors.reverse()
+        return factors
 
 
 def decimal(number: int, places: int) -> str:
