@@ -74,6 +74,10 @@ class Column:
             return _NONE
         return {self.others[number]: number for number, rows in self._holders.items() if rows}
 
+    def is_uniform(self, rows: int) -> bool:
+        """Say whether all `rows` in use hold one expression."""
+        return self.counts[OTHER] == rows and len(self.expressions()) == 1
+
     def occupy(self, row: int, expression: Expression | None) -> None:
         """Put a cell into a row that was not in use."""
         self.counts[ABSENT] += 1
@@ -111,6 +115,9 @@ class Column:
 
     def changed(self) -> None:
         self._vector = None
+        self.forget()
+
+    def forget(self) -> None:
         if self._watching:
             for cache in self._watching.values():
                 cache.clear()

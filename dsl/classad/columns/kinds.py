@@ -31,12 +31,13 @@ WHOLE_BITS = bit(BOOL) | bit(INT)
 NUMBER_BITS = WHOLE_BITS | bit(REAL)
 
 
-def _members(bits: int) -> Array:
-    return np.array([bool(bits >> kind & 1) for kind in range(8)])
+def is_whole(kind: Array) -> Array:
+    """Say where a kind is BOOL or INT: unsigned, so that what is below wraps to far above."""
+    return np.asarray(kind - np.uint8(BOOL) < 2)
 
 
-IS_WHOLE = _members(WHOLE_BITS)
-IS_NUMBER = _members(NUMBER_BITS)
+def is_number(kind: Array) -> Array:
+    return np.asarray(kind - np.uint8(BOOL) < 3)
 
 
 class Texts:

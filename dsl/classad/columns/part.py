@@ -15,11 +15,10 @@ import numpy as np
 from dsl.classad.columns import distinct
 from dsl.classad.columns.column import Cache
 from dsl.classad.columns.kinds import Array
-from dsl.classad.columns.reach import Reach, Side
+from dsl.classad.columns.reach import Reach, Side, expression_of
 from dsl.classad.columns.resolve import Evaluate, Frame
 from dsl.classad.columns.store import Store
 from dsl.classad.columns.vector import NotVectorisable
-from dsl.classad.expression import Expression
 from dsl.classad.tree import Tree
 
 CACHE_BYTES = 4 << 20
@@ -39,7 +38,7 @@ class Part:
         asks_clock: bool,
     ) -> None:
         self.store = store
-        self.expression = Expression(tree)
+        self.expression = expression_of(tree)
         self.side = side
         self.reach = reach
         self.evaluate = evaluate

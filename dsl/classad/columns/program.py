@@ -19,7 +19,7 @@ from dsl.classad.columns.column import Cache, Column
 from dsl.classad.columns.distinct import MAX_PARTS
 from dsl.classad.columns.kinds import OTHER, Array
 from dsl.classad.columns.part import Part
-from dsl.classad.columns.reach import Holders, Reach, Side, facts_of, reach
+from dsl.classad.columns.reach import Holders, Reach, Side, expression_of, facts_of, reach
 from dsl.classad.columns.resolve import Binding, Evaluate, Found, Frame, NeedsBinding, Resolver, Shape
 from dsl.classad.columns.store import Store
 from dsl.classad.columns.vector import NotVectorisable
@@ -102,6 +102,8 @@ class Builder:
             texts = needs.column.expressions()
             if len(texts) > MAX_POLICIES:
                 return [self.part(tree, side, binding, resolver, None)]
+            if needs.column.is_uniform(len(self.store.row_of)):
+                return self.terms(tree, side, {**binding, needs.column.name: next(iter(texts))})
             return [self.policies(tree, side, binding, needs.column, texts)]
 
     def held(self, resolver: Resolver, tree: Reference | Select, side: Side) -> tuple[Expression, Side] | None:
@@ -120,23 +122,22 @@ class Builder:
         self, tree: Tree, side: Side, binding: Binding, column: Column, texts: Mapping[Expression, int]
     ) -> Term:
         """Answer for each group of rows that hold the same expression, and for those that hold a plain value."""
+        def policy(expression: Expression | None) -> Term:
+            return _joined(self.store, self.terms(tree, side, {**binding, column.name: expression}))
+
         rows = self.store.rows
-        kind, whole, in_use = column.kind[:rows], column.whole[:rows], self.store.in_use[:rows]
-        groups: list[tuple[Array, Expression | None]] = [
-            ((kind == OTHER) & (whole == number), expression) for expression, number in texts.items()
+        kind, whole = column.kind[:rows], column.whole[:rows]
+        policies = [
+            (np.packbits((kind == OTHER) & (whole == number)), policy(expression))
+            for expression, number in texts.items()
         ]
-        groups.append((in_use & (kind != OTHER), None))
-        policies = []
-        for where, expression in groups:
-            if where.any():
-                mask = None if (where | ~in_use).all() else np.packbits(where)
-                terms = self.terms(tree, side, {**binding, column.name: expression})
-                policies.append((mask, _joined(self.store, terms)))
+        # This takes in rows that are not in use: what they answer is of no meaning anyhow.
+        policies.append((np.packbits(kind != OTHER), policy(None)))
         return Policies(policies, rows)
 
     def part(self, tree: Tree, side: Side, binding: Binding, resolver: Resolver, evaluate: Evaluate | None) -> Term:
         def whole_reach() -> Reach:
-            return reach(facts_of(Expression(tree)), side, self.holders, self.shape.__contains__)
+            return reach(facts_of(expression_of(tree)), side, self.holders, self.shape.__contains__)
 
         if evaluate is None:
             closure = whole_reach()
@@ -200,18 +201,15 @@ class All:
 class Policies:
     """True where the policy of the row is."""
 
-    def __init__(self, policies: Sequence[tuple[Array | None, Term]], rows: int) -> None:
+    def __init__(self, policies: Sequence[tuple[Array, Term]], rows: int) -> None:
         self.policies = policies
         self.rows = rows
 
     def bitmap(self, values: Values, frame: Frame) -> Array:
-        result: Array | None = None
+        result = np.zeros(self.rows // 8, np.uint8)
         for mask, term in self.policies:
-            bits = term.bitmap(values, frame)
-            if mask is not None:
-                bits = bits & mask
-            result = bits if result is None else result | bits
-        return np.zeros(self.rows // 8, np.uint8) if result is None else result
+            result |= mask & term.bitmap(values, frame)
+        return result
 
 
 def _is_steady(term: Term) -> bool:

@@ -77,6 +77,19 @@ def facts_of(expression: Expression) -> Facts:
     return facts
 
 
+def expression_of(tree: Tree) -> Expression:
+    """Return the expression that `tree` is by itself: one for each tree, so that its text is written once."""
+    expression = _PARTS.get(id(tree))
+    if expression is None:
+        if len(_PARTS) >= MAX_KNOWN:
+            _PARTS.clear()
+        expression = _PARTS[id(tree)] = Expression(tree)
+    return expression
+
+
+_PARTS: dict[int, Expression] = {}
+"""By the identity of their trees, which they keep alive."""
+
 _KNOWN: dict[Expression, Facts] = {}
 MAX_KNOWN = 4096
 

@@ -136,16 +136,17 @@ class Resolver:
         return held if isinstance(held, Expression) else None
 
     def compile(self, tree: Tree, side: Side) -> Evaluate:
+        # Ordered by how often they occur.
         match tree:
-            case Parenthesis(inner):
-                return self.compile(inner, side)
+            case Reference() | Select():
+                return self._name(tree, side)
             case Literal(value):
                 constant = Vector.constant(value, self.store.texts)
                 return lambda frame: constant
-            case Reference() | Select():
-                return self._name(tree, side)
             case Binary(operator, left, right):
                 return self._binary(operator, self.compile(left, side), self.compile(right, side))
+            case Parenthesis(inner):
+                return self.compile(inner, side)
             case Logic(operator, operands):
                 compiled = [self.compile(operand, side) for operand in operands]
                 return lambda frame: logic(operator, [operand(frame) for operand in compiled])
@@ -217,7 +218,9 @@ class Resolver:
             if not own.bits & bit(ABSENT):
                 return own
             other = of_job(frame)
-            return other if own.only(bit(ABSENT)) else chosen(own.kind == ABSENT, other, own)
+            if own.only(bit(ABSENT)):
+                return other
+            return chosen(own.kind == ABSENT, other, own, own.bits & ~bit(ABSENT) | other.bits)
 
         return fall_through
 

@@ -122,6 +122,8 @@ class Store:
             self._grow(2 * len(self.in_use))
         if row >= self.rows:
             self.rows = (row // BLOCK + 1) * BLOCK
+            for column in self._columns.values():
+                column.changed()
             self.forget()
             for cache in self._width_watching.values():
                 cache.clear()
@@ -131,7 +133,7 @@ class Store:
     def forget(self) -> None:
         """Empty every cache that watches a column or the roster."""
         for column in self._columns.values():
-            column.changed()
+            column.forget()
             column.shape_changed()
         self._roster_changed()
 

@@ -41,13 +41,12 @@ def codes(operand: Vector) -> Array:
     """Read values as conditions."""
     if operand.only(NUMBER_BITS):
         return operand.nonzero().astype(np.uint8)
-    return _CODE[operand.kind] + operand.true()
+    return np.asarray(_CODE[operand.kind] + operand.true())
 
 
 def _of_codes(found: Array, operand: Vector) -> Vector:
-    return Vector(
-        bit(BOOL) | bit(UNDEF) | bit(ERR), _KIND[found], np.asarray(found == TRUE), None, operand.texts
-    )
+    bits = bit(BOOL) | bit(UNDEF) | bit(ERR)
+    return Vector.mostly_truths(bits, lambda: _KIND[found], np.asarray(found == TRUE), operand.texts)
 
 
 def logic(operator: str, operands: Sequence[Vector]) -> Vector:
@@ -83,4 +82,4 @@ def conditional(test: Vector, then: Vector, otherwise: Vector) -> Vector:
 def elvis(value: Vector, otherwise: Vector) -> Vector:
     if not value.bits & bit(UNDEF):
         return value
-    return chosen(value.kind == UNDEF, otherwise, value)
+    return chosen(value.kind == UNDEF, otherwise, value, value.bits & ~bit(UNDEF) | otherwise.bits)

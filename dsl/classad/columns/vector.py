@@ -17,8 +17,6 @@ from dsl.classad.columns.kinds import (
     BOOL,
     ERR,
     INT,
-    IS_NUMBER,
-    IS_WHOLE,
     MAX_INT,
     MIN_INT,
     NUMBER_BITS,
@@ -30,6 +28,8 @@ from dsl.classad.columns.kinds import (
     Array,
     Texts,
     bit,
+    is_number,
+    is_whole,
     kind_of,
 )
 
@@ -41,14 +41,19 @@ class NotVectorisable(Exception):
 class Vector:
     """A value for each row; one that is the same for all rows has arrays of no dimension."""
 
-    __slots__ = ("_folds", "bits", "kind", "real", "texts", "whole")
+    __slots__ = ("_folds", "_kind", "_real", "bits", "is_truth", "texts", "whole")
 
-    def __init__(self, bits: int, kind: Array, whole: Array, real: Array | None, texts: Texts) -> None:
+    def __init__(
+        self, bits: int, kind: Array | Callable[[], Array], whole: Array, real: Array | None, texts: Texts
+    ) -> None:
         self.bits = bits
-        self.kind = kind
+        self._kind = kind
         self.whole = whole
-        self.real = real
+        self._real = real
+        """None where all numbers are whole."""
         self.texts = texts
+        self.is_truth = False
+        """The integers say where the value is true, and are 0 in rows that hold no boolean."""
         self._folds: Array | None = None
 
     @classmethod
@@ -63,16 +68,32 @@ class Vector:
             real = value
         elif isinstance(value, str):
             whole = texts.number(value)
-        return cls(bit(kind), np.uint8(kind), np.int64(whole), np.float64(real), texts)  # type: ignore[arg-type]
+        return cls(bit(kind), _SAME[kind], np.asarray(whole, np.int64), np.asarray(real), texts)
 
     @classmethod
     def truths(cls, true: Array, texts: Texts) -> Vector:
         """Make booleans of an array of them."""
-        return cls(bit(BOOL), np.uint8(BOOL), true, None, texts)  # type: ignore[arg-type]
+        vector = cls(bit(BOOL), _SAME[BOOL], true, None, texts)
+        vector.is_truth = True
+        return vector
+
+    @classmethod
+    def mostly_truths(cls, bits: int, kind: Callable[[], Array], true: Array, texts: Texts) -> Vector:
+        """Make booleans where `kind` says so; it is only called if somebody asks what the other rows hold."""
+        vector = cls(bits, kind, true, None, texts)
+        vector.is_truth = True
+        return vector
 
     @classmethod
     def nothing(cls, kind: int, texts: Texts) -> Vector:
-        return cls(bit(kind), np.uint8(kind), np.int64(0), np.float64(0), texts)  # type: ignore[arg-type]
+        return cls(bit(kind), _SAME[kind], _ZERO, None, texts)
+
+    @property
+    def kind(self) -> Array:
+        kind = self._kind
+        if not isinstance(kind, np.ndarray):
+            kind = self._kind = np.asarray(kind())
+        return kind
 
     def only(self, bits: int) -> bool:
         return not self.bits & ~bits
@@ -84,7 +105,9 @@ class Vector:
 
     @property
     def reals(self) -> Array:
-        real: Array = self.whole.astype(np.float64) if self.real is None else self.real
+        real = self._real
+        if real is None:
+            real = self._real = np.asarray(self.whole.astype(np.float64))
         return real
 
     @property
@@ -92,7 +115,7 @@ class Vector:
         """Return the numbers of the strings in lower case; of no meaning in rows of another kind."""
         if self._folds is None:
             numbers = self.whole if self.only(bit(TEXT)) else np.where(self.kind == TEXT, self.whole, 0)
-            self._folds = self.texts.folds[numbers]
+            self._folds = np.asarray(self.texts.folds[numbers])
         return self._folds
 
     def present(self) -> Vector:
@@ -100,13 +123,15 @@ class Vector:
         if not self.bits & bit(ABSENT):
             return self
         bits = self.bits & ~bit(ABSENT) | bit(UNDEF)
-        return Vector(bits, np.maximum(self.kind, UNDEF), self.whole, self.real, self.texts)
+        if bits == bit(UNDEF):
+            return Vector.nothing(UNDEF, self.texts)
+        return Vector(bits, np.maximum(self.kind, UNDEF), self.whole, self._real, self.texts)
 
     def nonzero(self) -> Array:
         """Say which rows hold a number other than zero; of no meaning in rows of another kind."""
-        if self.whole.dtype == np.bool_ and self.real is None:
+        if self.is_truth:
             return self.whole
-        if self.only(WHOLE_BITS):
+        if not self.bits & bit(REAL):
             return np.asarray(self.whole != 0)
         if not self.bits & WHOLE_BITS:
             return np.asarray(self.reals != 0)
@@ -114,18 +139,25 @@ class Vector:
 
     def true(self) -> Array:
         """Say which rows grant what is asked: true, or a number other than zero."""
-        if self.only(NUMBER_BITS):
+        if self.is_truth or self.only(NUMBER_BITS):
             return self.nonzero()
-        return self.nonzero() & IS_NUMBER[self.kind]
+        return self.nonzero() & is_number(self.kind)
 
 
-def chosen(where: Array, then: Vector, otherwise: Vector) -> Vector:
-    """Take each row from one of two vectors."""
+_SAME = [np.asarray(kind, np.uint8) for kind in range(8)]
+"""The kinds of a vector whose rows are all of one kind."""
+
+_ZERO = np.asarray(0, np.int64)
+
+
+def chosen(where: Array, then: Vector, otherwise: Vector, bits: int | None = None) -> Vector:
+    """Take each row from one of two vectors; `bits` are the kinds that may occur, if the caller knows better."""
+    bits = then.bits | otherwise.bits if bits is None else bits
     return Vector(
-        then.bits | otherwise.bits,
-        np.where(where, then.kind, otherwise.kind),
+        bits,
+        _SAME[bits.bit_length() - 1] if bits & (bits - 1) == 0 else np.where(where, then.kind, otherwise.kind),
         np.where(where, then.wholes, otherwise.wholes),
-        np.where(where, then.reals, otherwise.reals),
+        np.where(where, then.reals, otherwise.reals) if bits & bit(REAL) else None,
         then.texts,
     )
 
@@ -159,18 +191,26 @@ _REMAINDER = _table(lambda a, b: INT if _numeric(a, b) == INT else None)
 _ORDER = _table(lambda a, b: BOOL if _numeric(a, b) is not None or a == b == TEXT else None)
 
 
-def _kinds(table: Array, left: Vector, right: Vector) -> tuple[int, Array]:
-    """Look up the result's kind in each row, and which kinds may occur."""
+def _kinds(table: Array, left: Vector, right: Vector) -> Array:
+    """Look up the result's kind in each row."""
+    bits = _possible(table, left, right)
+    if bits & (bits - 1) == 0:
+        return _SAME[bits.bit_length() - 1]
+    return np.asarray(table.ravel()[left.kind << np.uint8(3) | right.kind])
+
+
+def _possible(table: Array, left: Vector, right: Vector) -> int:
+    """Say which kinds the results may have."""
     which = id(table), left.bits, right.bits
     bits = _POSSIBLE.get(which)
     if bits is None:
         pairs = ((a, b) for a in range(8) for b in range(8) if left.bits >> a & 1 and right.bits >> b & 1)
         bits = _POSSIBLE[which] = sum({bit(int(table[a, b])) for a, b in pairs})
-    return bits, table[left.kind, right.kind]
+    return bits
 
 
 _POSSIBLE: dict[tuple[int, int, int], int] = {}
-"""What `_kinds` found for the tables of this module: few tables, few sets of kinds."""
+"""What `_possible` found for the tables of this module: few tables, few sets of kinds."""
 
 
 # --- comparison ---
@@ -198,15 +238,17 @@ def compare(operator: str, left: Vector, right: Vector) -> Vector:
         raise NotVectorisable
     if texts and left.only(bit(TEXT)) and right.only(bit(TEXT)):
         return Vector.truths(order(left.folds, right.folds), left.texts)
-    bits, kind = _kinds(_ORDER, left, right)
-    true = np.where(
-        IS_WHOLE[left.kind] & IS_WHOLE[right.kind],
-        order(left.wholes, right.wholes),
-        order(left.reals, right.reals),
-    )
+    both_bits = left.bits | right.bits
+    if not both_bits & bit(REAL):
+        true = order(left.wholes, right.wholes) & is_number(left.kind) & is_number(right.kind)
+    else:
+        whole = is_whole(left.kind) & is_whole(right.kind)
+        true = np.where(whole, order(left.wholes, right.wholes), order(left.reals, right.reals))
+        true &= is_number(left.kind) & is_number(right.kind)
     if texts:
-        true = np.where((left.kind == TEXT) & (right.kind == TEXT), order(left.folds, right.folds), true)
-    return Vector(bits, kind, true, None, left.texts)
+        true |= (left.kind == TEXT) & (right.kind == TEXT) & order(left.folds, right.folds)
+    bits = _possible(_ORDER, left, right)
+    return Vector.mostly_truths(bits, lambda: _kinds(_ORDER, left, right), np.asarray(true), left.texts)
 
 
 def identical(left: Vector, right: Vector) -> Array:
@@ -227,18 +269,20 @@ def identical(left: Vector, right: Vector) -> Array:
 def arithmetic(operator: str, left: Vector, right: Vector) -> Vector:
     """Compute as `+ - * /` do: integers wrap, +inf is an error, division by the integer 0 too."""
     on_integers, on_reals = _ARITHMETIC_OPERATORS[operator]
-    bits, kind = _kinds(_ARITHMETIC, left, right)
+    bits, kind = _possible(_ARITHMETIC, left, right), _kinds(_ARITHMETIC, left, right)
     a, b = left.wholes, right.wholes
     if operator == "/" and bits & bit(INT):
         bits, kind = bits | bit(ERR), np.where((kind == INT) & (b == 0), np.uint8(ERR), kind)
-    whole = on_integers(a, b) if bits & bit(INT) else np.int64(0)
+    whole = np.asarray(on_integers(a, b)) if bits & bit(INT) else _ZERO
     if not bits & bit(REAL):
-        return Vector(bits, kind, whole, whole.astype(np.float64), left.texts)  # type: ignore[arg-type]
-    real = on_reals(left.reals, right.reals)
-    kind = np.where((kind == REAL) & (real == np.inf), np.uint8(ERR), kind)
+        return Vector(bits, kind, whole, None, left.texts)
+    real = np.asarray(on_reals(left.reals, right.reals))
+    infinite = real == np.inf
+    if infinite.any():
+        bits, kind = bits | bit(ERR), np.where((kind == REAL) & infinite, np.uint8(ERR), kind)
     if bits & bit(INT):
         real = np.where(kind == INT, whole, real)
-    return Vector(bits | bit(ERR), kind, whole, real, left.texts)  # type: ignore[arg-type]
+    return Vector(bits, kind, whole, real, left.texts)
 
 
 def _divided(left: Array, right: Array) -> Array:
@@ -260,7 +304,7 @@ _ARITHMETIC_OPERATORS: dict[str, tuple[Compare, Compare]] = {
 
 
 def remainder(left: Vector, right: Vector) -> Vector:
-    bits, kind = _kinds(_REMAINDER, left, right)
+    bits, kind = _possible(_REMAINDER, left, right), _kinds(_REMAINDER, left, right)
     b = right.wholes
     zero = b == 0
     # The remainder by -1 is that by 1: of the smallest integer the processor would trap.
@@ -269,8 +313,8 @@ def remainder(left: Vector, right: Vector) -> Vector:
     return Vector(
         bits | bit(ERR),
         np.where((kind == INT) & zero, np.uint8(ERR), kind),
-        whole,
-        whole.astype(np.float64),
+        np.asarray(whole),
+        None,
         left.texts,
     )
 
@@ -286,9 +330,8 @@ _BITWISE: dict[str, Compare] = {
 
 
 def bitwise(operator: str, left: Vector, right: Vector) -> Vector:
-    bits, kind = _kinds(_INTEGER, left, right)
-    whole = _BITWISE[operator](left.wholes, right.wholes)
-    return Vector(bits, kind, whole, whole.astype(np.float64), left.texts)
+    whole = np.asarray(_BITWISE[operator](left.wholes, right.wholes))
+    return Vector(_possible(_INTEGER, left, right), _kinds(_INTEGER, left, right), whole, None, left.texts)
 
 
 # --- one operand ---
@@ -299,7 +342,7 @@ _COMPLEMENTED = np.array([UNDEF, UNDEF, ERR, ERR, INT, ERR, ERR, ERR], np.uint8)
 
 def _mapped(table: Array, operand: Vector) -> tuple[int, Array]:
     bits = sum({bit(int(table[kind])) for kind in range(8) if operand.bits >> kind & 1})
-    return bits, table[operand.kind]
+    return bits, np.asarray(table[operand.kind])
 
 
 def signed(operator: str, operand: Vector) -> Vector:
@@ -308,11 +351,12 @@ def signed(operator: str, operand: Vector) -> Vector:
     if operator == "+":
         return Vector(bits, kind, operand.wholes, operand.reals, operand.texts)
     whole = -operand.wholes
-    real = np.where(kind == INT, whole.astype(np.float64), -operand.reals)
-    return Vector(bits, kind, whole, real, operand.texts)
+    # The smallest integer has no negative, and wraps.
+    real = np.where(kind == INT, whole, -operand.reals)
+    return Vector(bits, kind, np.asarray(whole), real, operand.texts)
 
 
 def complemented(operand: Vector) -> Vector:
     bits, kind = _mapped(_COMPLEMENTED, operand)
     whole = ~operand.wholes
-    return Vector(bits, kind, whole, whole.astype(np.float64), operand.texts)
+    return Vector(bits, kind, np.asarray(whole), None, operand.texts)
