@@ -10,7 +10,7 @@ from collections.abc import Iterator
 Plain = int | float | str | bool
 
 _INTEGER = re.compile(r"\s*([-+]?[0-9]{1,18})\s*\Z")
-_NAME_OR_NUMBER = re.compile(r"\s*(?:[A-Za-z_][A-Za-z0-9_]*|[0-9]{1,18}(?:\.[0-9]{1,15})?)\s*\Z")
+_NAME_OR_NUMBER = re.compile(r"\s*(?:[A-Za-z_][A-Za-z0-9_]*|(?:0|[1-9][0-9]{0,17})(?:\.[0-9]{1,15})?)\s*\Z")
 _RESERVED = frozenset({"is", "isnt"})
 _NEEDS_ESCAPES = re.compile(r'["\\\x00-\x1f\x7f]')
 _TOKEN = re.compile(r"\"(?:[^\"\\]|\\.)*(?:\"|\Z)|'(?:[^'\\]|\\.)*(?:'|\Z)"

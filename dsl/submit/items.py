@@ -2,7 +2,7 @@
 
 import re
 
-from dsl.submit.parse import QueueArguments
+from dsl.submit.forms import QueueArguments
 
 _WORD = re.compile(r"[^\s,]*")
 _SEPARATOR = re.compile(r",\s*|\s+")
@@ -65,7 +65,7 @@ def sliced(rows: list[list[str]], slice_text: str | None) -> tuple[list[list[str
     parts = slice_text.strip()[1:-1].split(":")
     if len(parts) > 3 or not all(not part.strip() or _SLICE_PART.match(part) for part in parts):
         raise BadItems(slice_text, f"{slice_text} is not a slice", "", "Write [start:stop:step], as in Python.")
-    bounds = [int(part) if part.strip() else None for part in parts]
+    bounds = [int(part.strip()) if part.strip() else None for part in parts]
     # As in HTCondor, [2] is [2:].
     start, stop, step = (*bounds, None, None)[:3]
     if step is not None and step < 1:

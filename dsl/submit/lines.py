@@ -9,6 +9,7 @@ as they stand, line by line, by whoever finds their beginning.
 import re
 from typing import NamedTuple
 
+from dsl.submit.forms import BadLine
 from dsl.submit.mistakes import Mistake
 
 MAX_LINE_CHARACTERS = 1 << 20
@@ -23,6 +24,11 @@ class Line(NamedTuple):
 
     text: str
     pieces: tuple[tuple[int, int, int], ...]
+
+    @property
+    def indent(self) -> int:
+        """How many blanks it begins with."""
+        return len(self.text) - len(self.text.lstrip())
 
     def place(self, offset: int) -> tuple[int, int]:
         """Line and column (from 1) of the file where the character at `offset` was written."""
@@ -119,6 +125,26 @@ class Reader:
                                                   "A submit file is plain text.",
                                                   "Is this the right file? Save it as UTF-8."))
             self.raw[number - 1] = ""
+
+
+class Written(NamedTuple):
+    """Where a name was given its value."""
+
+    spelled: str
+    reader: Reader
+    line: Line
+    name_offset: int
+    value_offset: int
+
+    def mistake(self, what: str, why: str = "", cure: str = "", length: int = 0) -> Mistake:
+        """A mistake at the value."""
+        line, column = self.line.place(self.value_offset)
+        whole = max(len(self.line.text) - self.value_offset, 1)
+        return self.reader.mistake(line, column, what, why, cure, length or whole)
+
+    def bad(self, what: str, why: str = "", cure: str = "") -> BadLine:
+        """The same, to be raised while its line is taken."""
+        return BadLine(self.value_offset, max(len(self.line.text) - self.value_offset, 1), what, why, cure)
 
 
 def is_text(value: str) -> bool:

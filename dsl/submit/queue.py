@@ -4,11 +4,12 @@ import re
 from dataclasses import dataclass
 
 from dsl.submit.description import Files
+from dsl.submit.forms import BadLine, QueueArguments
 from dsl.submit.including import BadInclude, output_of, text_of
 from dsl.submit.items import BadItems, inline, listed, row, sliced
 from dsl.submit.lines import Reader, is_text
 from dsl.submit.mistakes import Mistake, shown
-from dsl.submit.parse import BadLine, QueueArguments, parse_queue_arguments
+from dsl.submit.parse import parse_queue_arguments
 
 MAX_COUNT = 100_000_000
 

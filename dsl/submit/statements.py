@@ -6,16 +6,10 @@ jobs. A line that is wrong is noted and passed over, so that all mistakes come o
 """
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
 
 from dsl.submit import conditions, several
-from dsl.submit.csvtables import Fault, read_table
 from dsl.submit.description import Files
-from dsl.submit.including import MOST_CHARACTERS, MOST_DEPTH, MOST_INCLUDES, BadInclude, included, text_of
-from dsl.submit.lines import MAX_LINE_CHARACTERS, Line, Reader, is_text
-from dsl.submit.macros import JOB_NAMES, BadMacro, Scope, resolve_self
-from dsl.submit.mistakes import Mistake, shown
-from dsl.submit.parse import (
+from dsl.submit.forms import (
     Assignment,
     Attribute,
     BadLine,
@@ -28,23 +22,18 @@ from dsl.submit.parse import (
     Sweep,
     TableFile,
     Use,
-    parse_line,
 )
+from dsl.submit.including import MOST_CHARACTERS, MOST_DEPTH, MOST_INCLUDES, BadInclude, included
+from dsl.submit.lines import MAX_LINE_CHARACTERS, Line, Reader, Written, is_text
+from dsl.submit.macros import JOB_NAMES, BadMacro, Scope, resolve_self
+from dsl.submit.mistakes import Mistake, shown
+from dsl.submit.parse import parse_line
 from dsl.submit.queue import Queued, queued
 from dsl.submit.scan import TooDeep, references, scan
-from dsl.submit.sweeps import Axis, read_sweep
+from dsl.submit.sweeping import Sweeping
+from dsl.submit.sweeps import Axis
 
 COMMAND_LINE = "command line"
-
-
-class Written(NamedTuple):
-    """Where a name was given its value."""
-
-    spelled: str
-    reader: Reader
-    line: Line
-    name_offset: int
-    value_offset: int
 
 
 class Statements:
@@ -65,15 +54,14 @@ class Statements:
         self.items: list[list[str]] = []
         self.variables: list[str] = []
         """The names that queue lines, sweeps and tables give to their items."""
-        self.sweep: list[Axis] = []
         self.steps = 1
         self.lost_lines = False
         """Whether some line was not understood: what is missing may have stood there."""
         self.scope = Scope(self.macros)
+        self.sweeping = Sweeping(files, self.mistakes, self.warnings)
         self._reader = Reader(name, text)
         self._conditions = conditions.Conditions()
         self._queue_line: Written | None = None
-        self._sweep_line: Written | None = None
         self._queues: list[several.Statement] = []
         self._changes: dict[str, str] = {}
         self._before: dict[str, tuple[str | None, Written | None]] = {}
@@ -107,8 +95,12 @@ class Statements:
                                   "Add endif where the condition ends.", 2)
             (self.mistakes if self.is_strict else self.warnings).append(said)
         self._conditions = outer
-        self.lost_lines = self.lost_lines or bool(reader.mistakes)
+        self.lost_lines = self.lost_lines or bool(reader.mistakes) or self.sweeping.has_faults
         self.mistakes += reader.mistakes
+
+    @property
+    def sweep(self) -> list[Axis]:
+        return self.sweeping.axes
 
     def job_scope(self) -> Scope:
         """The macros as the jobs see them."""
@@ -145,8 +137,8 @@ class Statements:
 
     def _line_of(self, word: str) -> Written | None:
         if word == "queue":
-            return self._queue_line or self._sweep_line
-        return self._sweep_line if word == "sweep" else self.written.get(word.lower())
+            return self._queue_line or self.sweeping.line
+        return self.sweeping.line if word == "sweep" else self.written.get(word.lower())
 
     # --- one line ---------------------------------------------------------------------
 
@@ -186,10 +178,10 @@ class Statements:
                 raise BadLine(offset, len(template), f"there is no template {shown(template)}",
                               "Templates are made by a pool's administrator; this pool has none.",
                               "Write its commands into this file, or include them.")
-            case Sweep(axes, offset):
-                self._sweep(reader, line, axes, offset)
-            case TableFile(path, offset):
-                self._table_of_file(reader, line, path, offset)
+            case Sweep(text, offset):
+                self._sweep(Written("sweep", reader, line, line.indent, offset), text)
+            case TableFile(text, offset):
+                self._sweep(Written("table", reader, line, line.indent, offset), text)
 
     def _assign(self, name: str, value: str, written: Written) -> None:
         if "$" in name:
@@ -241,7 +233,8 @@ class Statements:
         body = Line("\n".join(lines), tuple(pieces) or line.pieces)
         if name.lower() == "table" and self.is_strict:
             first = pieces[0][1] if pieces else line.place(0)[0]
-            self._add_table(reader, line, name_offset, "\n".join(lines), reader, first)
+            self.sweeping.add_table(Written("table", reader, line, name_offset, name_offset), "\n".join(lines), reader,
+                                    first, self.variables)
             return
         self._set(name.lower(), body.text, Written(name, reader, body, 0, 0))
 
@@ -319,62 +312,14 @@ class Statements:
         if found.text is not None:
             self._read(Reader(found.name, found.text, ((reader.name, number), *reader.included)))
 
-    # --- sweeps -----------------------------------------------------------------------
-
-    def _sweep(self, reader: Reader, line: Line, axes: str, offset: int) -> None:
-        self._note_references(axes)
-        expanded = self._now(axes)
+    def _sweep(self, written: Written, text: str) -> None:
+        """`sweep …` or `table FILE`."""
+        expanded = self._now(text)
+        self._note_references(text)
         if expanded is None:
-            raise BadLine(offset, len(axes), "a sweep cannot depend on the job", "It is what makes the jobs.")
-        try:
-            found, warnings = read_sweep(expanded)
-        except BadLine as bad:
-            if expanded == axes:
-                bad.offset += offset
-            else:
-                bad.offset, bad.length = offset, len(axes)
-                bad.why = f"{bad.why}\nAfter expansion: sweep {shown(expanded, 80)}".lstrip()
-            raise
-        self.warnings += [reader.mistake(*line.place(offset), said, "", "", len(axes)) for said in warnings]
-        for axis in found:
-            self._add_axis(axis, Written("sweep", reader, line, len(line.text) - len(line.text.lstrip()), offset))
-
-    def _table_of_file(self, reader: Reader, line: Line, path: str, offset: int) -> None:
-        self._note_references(path)
-        expanded = self._now(path)
-        if expanded is None:
-            raise BadLine(offset, len(path), "a table cannot depend on the job", "It is what makes the jobs.")
-        try:
-            text = text_of(expanded.strip(), self.files)
-        except BadInclude as bad:
-            raise BadLine(offset, len(path), bad.what, bad.why, bad.cure) from None
-        inner = Reader(expanded.strip(), text, ((reader.name, line.place(offset)[0]), *reader.included))
-        self._add_table(reader, line, offset, text, inner, 1)
-
-    def _add_table(self, reader: Reader, line: Line, offset: int, text: str, source: Reader, first: int) -> None:
-        """A table is an axis; `first` is the line of `source` that it begins on."""
-        axis, faults = read_table(text)
-        self.mistakes += [self._fault(source, first, fault) for fault in faults]
-        self.lost_lines = self.lost_lines or bool(faults)
-        if axis is not None:
-            self._add_axis(axis, Written("table", reader, line, len(line.text) - len(line.text.lstrip()), offset))
-
-    def _fault(self, source: Reader, first: int, fault: Fault) -> Mistake:
-        number = first + fault.line - 1
-        length = len(source.raw[number - 1]) if number <= len(source.raw) else 1
-        return source.mistake(number, 1, fault.what, fault.why, fault.cure, length)
-
-    def _add_axis(self, axis: Axis, written: Written) -> None:
-        known = {name.lower() for name in self.variables} | JOB_NAMES
-        for name in axis.names:
-            if name.lower() in known:
-                raise BadLine(written.value_offset, max(len(written.line.text) - written.value_offset, 1),
-                              f"{shown(name)} is swept already" if name.lower() not in JOB_NAMES else
-                              f"{shown(name)} is a macro that every job has", "", "Give it another name.")
-            known.add(name.lower())
-        self._sweep_line = self._sweep_line or written
-        self.variables += axis.names
-        self.sweep.append(axis)
+            raise written.bad("a sweep cannot depend on the job", "It is what makes the jobs.")
+        add = self.sweeping.add_sweep if written.spelled == "sweep" else self.sweeping.add_file
+        add(written, text, expanded.strip(), self.variables)
 
     def _take_appended(self) -> None:
         reader, self._appended = self._appended, None

@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from dsl.submit.expressions import quote
+from dsl.submit.forms import BadLine, SweepAxis
 from dsl.submit.mistakes import shown
-from dsl.submit.parse import BadLine, SweepAxis, parse_sweep
+from dsl.submit.parse import parse_sweep
 
 MOST_ROWS = 100_000_000
 MOST_PLACES = 17

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from dsl import classad
 from dsl.submit import Expander, Site, SubmitErrors, read
-from dsl.submit.parse import BadLine, parse_by_grammar, parse_line
+from dsl.submit.forms import BadLine
+from dsl.submit.parse import parse_by_grammar, parse_line
 from dsl.submit.scan import TooDeep, scan
 from dsl.submit.table import carried_out, known
 
