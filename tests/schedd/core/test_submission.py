@@ -3,7 +3,9 @@
 import pytest
 
 from contract.problems import Problem
+from contract.requests import SweepAxis
 from contract.vocabulary import MAX_REPETITIONS, HoldCode, JobStatus
+from dsl.classad import parse
 from schedd.core.ads import job_ad, job_json
 from tests.builders import Lab, a_content
 
@@ -49,6 +51,30 @@ def test_items_and_steps_that_do_not_make_the_count_are_refused(count, steps, it
     problem = refusal(lab, count=count, steps=steps, items=items, item_names=["x"])
     assert problem.code == "bad_submission"
     assert f"do not make {count} jobs" in problem.message
+    assert nothing_happened(lab)
+
+
+def test_the_jobs_of_a_sweep_are_computed_from_its_axes():
+    lab = Lab()
+    sweep = [SweepAxis(["alpha"], ["number"], 1000, 5, 5, 1), SweepAxis(["how"], ["text"], 2, rows=[["a"], ["b"]])]
+    number = lab.submit(count=4000, steps=2, sweep=sweep, varying={"arguments": "$(alpha)"})
+    ad = job_ad(lab.pool.clusters[number], 3999, None)
+    assert (ad.text("Args"), ad.text("PescRow")) == ('"500.0"', str(parse('[ alpha = 500.0; how = "b" ]')))
+
+
+@pytest.mark.parametrize(("axis", "count"), [
+    (SweepAxis(["x"], ["number"], 3, 1, 1), 4),
+    (SweepAxis(["x"], ["number"], 0), 1),
+    (SweepAxis(["x"], ["number"], -1), 1),
+    (SweepAxis(["x"], [], 3), 3),
+    (SweepAxis(["x", "y"], ["text", "text"], 3), 3),
+    (SweepAxis(["x"], ["text"], 2, rows=[["a"], ["b", "c"]]), 2),
+    (SweepAxis(["no name"], ["text"], 1, rows=[["a"]]), 1),
+    (SweepAxis(["x"], ["number"], 3, 1, 1, 99), 3),
+])
+def test_a_sweep_that_contradicts_itself_is_refused(axis, count):
+    lab = Lab()
+    assert refusal(lab, count=count, steps=1, sweep=[axis]).code == "bad_submission"
     assert nothing_happened(lab)
 
 
