@@ -25,6 +25,7 @@ RATE_WINDOW_SECONDS = 20.0
 STEP_PERCENT = 5
 LINE_SECONDS = 1.0
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.1, 5.0
+RING_AGAIN_SECONDS = 0.05
 
 Until = Callable[[Batch], bool]
 
@@ -118,15 +119,19 @@ def alarm(seconds: float | None) -> Iterator[None]:
         yield
         return
 
+    left = False
+
     def ring(number: int, frame: object) -> None:
-        raise TimeIsUp
+        if not left:
+            raise TimeIsUp
 
     before = signal.signal(signal.SIGALRM, ring)
-    # A timer set to 0 would never ring.
-    signal.setitimer(signal.ITIMER_REAL, max(seconds, 0.001))
+    # A timer set to 0 would never ring. It rings again, since an exception that meets a destructor is lost.
+    signal.setitimer(signal.ITIMER_REAL, max(seconds, 0.001), RING_AGAIN_SECONDS)
     try:
         yield
     finally:
+        left = True
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
 
