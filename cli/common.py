@@ -14,13 +14,15 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterable
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import msgspec
 
-from contract.client import Client, find_pool
 from contract.problems import Problem
 from contract.vocabulary import VERSION
+
+if TYPE_CHECKING:
+    from contract.client import Client
 
 DONE, FAILED, WRONGLY_CALLED = 0, 1, 2
 INTERRUPTED = 130
@@ -115,8 +117,10 @@ class Parser(argparse.ArgumentParser):
         self.exit(WRONGLY_CALLED, f"{self.prog}: {message}\n  See: {self.prog} --help.\n")
 
 
-def connect(chosen: argparse.Namespace) -> Client:
+def connect(chosen: argparse.Namespace) -> "Client":
     """The client for the pool that the user chose."""
+    from contract.client import find_pool  # a dry run and --help need no HTTP
+
     return find_pool(chosen.pool, chosen.state)
 
 

@@ -11,12 +11,12 @@ import sys
 from typing import TYPE_CHECKING
 
 from cli.common import DONE, FAILED, INTERRUPTED, Parser, complain, connect, count_of, positive_int, run, say, say_json
-from contract.client import Client
 from contract.problems import Problem
 from dsl.submit import Description, Mistake, SubmitErrors
 
 if TYPE_CHECKING:
     from cli.pack import Packed
+    from contract.client import Client
     from contract.requests import Submitted
 
 NAME = "pesc_submit"
@@ -183,7 +183,7 @@ def _packed(description: Description) -> "Packed":
     return packed
 
 
-def _post(client: Client, packed: "Packed", text: str, description: Description) -> "Submitted":
+def _post(client: "Client", packed: "Packed", text: str, description: Description) -> "Submitted":
     """Send the contents that are missing, then the cluster; again if one went missing meanwhile."""
     import msgspec
 
@@ -221,7 +221,7 @@ def _post(client: Client, packed: "Packed", text: str, description: Description)
                       "See pesc_q for whether the jobs are there.") from None
 
 
-def _post_once(client: Client, body: bytes) -> bytes:
+def _post_once(client: "Client", body: bytes) -> bytes:
     """Post; ask again while a schedd that was there a moment ago restarts: it knows the key."""
     from contract.client import wait_until_answers
 
@@ -237,7 +237,7 @@ def _post_once(client: Client, body: bytes) -> bytes:
 # --- waiting --------------------------------------------------------------------------
 
 
-def _wait(chosen: argparse.Namespace, client: Client, submitted: "Submitted") -> int:
+def _wait(chosen: argparse.Namespace, client: "Client", submitted: "Submitted") -> int:
     """Follow the cluster to its end and fetch what it left; the jobs do not mind if we stop."""
     from cli.progress import follow, is_over
 
@@ -257,7 +257,7 @@ def _wait(chosen: argparse.Namespace, client: Client, submitted: "Submitted") ->
         return INTERRUPTED
 
 
-def _bring_home(chosen: argparse.Namespace, client: Client, cluster: int, jobs: int) -> int:
+def _bring_home(chosen: argparse.Namespace, client: "Client", cluster: int, jobs: int) -> int:
     from cli.fetch import fetch_cluster, told
 
     summary = fetch_cluster(client, cluster, chosen.output or f"pesc-{cluster}")
@@ -273,7 +273,7 @@ def _bring_home(chosen: argparse.Namespace, client: Client, cluster: int, jobs: 
     return FAILED if failed or summary.failures else DONE
 
 
-def _failed(client: Client, cluster: int) -> str:
+def _failed(client: "Client", cluster: int) -> str:
     """Which jobs did not complete with exit code 0, in words; "" if all did."""
     from contract.requests import Ad
 

@@ -92,6 +92,25 @@ def states() -> str:
     return "\n".join(lines) + "\n"
 
 
+DEVIATIONS = (
+    "A function that fails, such as `$INT(abc)`, is an error; HTCondor complains and submits the job with an "
+    "empty text.",
+    "Macros that name each other, and slices that step by 0 or backwards, are errors; HTCondor hangs or crashes.",
+    "A machine whose disk is too small never matches; HTCondor lets machines of 25.12 and later find out for "
+    "themselves.",
+    "Blank rows of an item file are passed over, with a warning; HTCondor repeats the row above each.",
+    "`$RANDOM_…` is drawn from a seed of the submission: a job is the same whenever it is looked at. So a queue line "
+    "or a condition cannot depend on it.",
+    "Several queue lines make one cluster, of at most a few million items together; HTCondor 25.14 refuses them.",
+    "`include` goes at most 20 files deep, and a command whose output is read may take ten minutes. Its exit code is a "
+    "warning; HTCondor does not look at it.",
+    "`use` finds no templates: a pool has none.",
+    "In a `.pesc` file a word that nothing uses, a macro that nothing defines, and a `requirements` that no machine "
+    "can meet are errors; elsewhere warnings. `--strict` and `--lenient` decide otherwise.",
+)
+"""What differs on purpose; tests/dsl/submit/test_vectors.py has the vectors concerned."""
+
+
 def submit() -> str:
     """The commands of submit files, by what becomes of them."""
     lines = ["# Submit commands\n", NOTE,
@@ -114,6 +133,7 @@ def submit() -> str:
                   "| Command | Value | Default | Attribute | |", "|---|---|---|---|---|"]
         lines += [_row(command) for command in COMMANDS if command.status is status]
     lines += ["\nAny other `request_NAME` asks for a resource that only some pools know; it is refused on submission."]
+    lines += ["\n## Where PESC differs from HTCondor\n", *(f"* {text}" for text in DEVIATIONS)]
     return "\n".join(lines) + "\n"
 
 

@@ -155,7 +155,10 @@ class Words:
                 continue
             unused.append(self.lines.spelled(word))
             (self.lines.mistakes if self.is_strict else warnings).append(self._unused(word, late))
+        swept = {name for axis in self.lines.sweep for name in axis.names}  # they are in the job's row
         for name in self.lines.variables:
+            if name in swept:
+                continue
             if name.lower() not in used and name.lower() not in _OF_THE_ITEM:
                 unused.append(f"queue variable {name}")
                 warnings.append(self.lines.at_name(
