@@ -14,6 +14,7 @@ from __future__ import annotations
 import struct
 from collections import Counter
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -161,15 +162,36 @@ class Column:
         key = self.name
         found = [None if ad is None else ad.find(key) for ad in ads]
         rows = len(found)
-        vacant = sum(ad is None for ad in ads)
+        vacant = sum([ad is None for ad in ads])
         if all(expression is None for expression in found):
             self.counts[ABSENT] = rows - vacant
             return
-        cells = [self._cell(expression) for expression in found]
-        kinds, wholes, reals = zip(*cells, strict=True)
-        self.kind[:rows] = kinds
-        self.whole[:rows] = wholes
-        self.real[:rows] = reals
+        if not self._fill_alike(found):
+            kinds, wholes, reals = zip(*map(self._cell, found), strict=True)
+            self.kind[:rows] = kinds
+            self.whole[:rows] = wholes
+            self.real[:rows] = reals
         self.counts = np.bincount(self.kind[:rows], minlength=8).tolist()
         self.counts[ABSENT] -= vacant
         self._holders.update(self.whole[:rows][self.kind[:rows] == OTHER].tolist())
+
+    def _fill_alike(self, found: Sequence[Expression | None]) -> bool:
+        """Fill rows that all hold integers, all reals or all strings; say whether they do."""
+        rows = len(found)
+        values: list[Any] = [None if held is None or not held.is_literal else held.constant for held in found]
+        types = set(map(type, values))
+        if len(types) != 1:
+            return False
+        kind = {int: INT, float: REAL, str: TEXT}.get(types.pop())
+        if kind is None or any(kind_of(value) != kind for value in set(values)):
+            return False
+        self.kind[:rows] = kind
+        if kind == REAL:
+            self.real[:rows] = values
+            self.whole[:rows] = self.real[:rows].view(np.int64)
+        elif kind == INT:
+            self.whole[:rows] = values
+            self.real[:rows] = self.whole[:rows]
+        else:
+            self.whole[:rows] = list(map(self.texts.number, values))
+        return True

@@ -16,11 +16,12 @@ import numpy as np
 from dsl.classad.ad import Ad
 from dsl.classad.columns import distinct
 from dsl.classad.columns.column import Cache
-from dsl.classad.columns.kinds import OTHER, Array, kind_of
+from dsl.classad.columns.kinds import MAX_INT, MIN_INT, OTHER, Array, kind_of
 from dsl.classad.columns.program import Builder, Parts, Term
 from dsl.classad.columns.reach import Facts, Reach, Side, facts_of, reach
 from dsl.classad.columns.resolve import Frame
 from dsl.classad.expression import Expression
+from dsl.classad.scope import LONG_STRING
 from dsl.classad.tree import Reference, Select
 
 _REAL = struct.Struct("<d")
@@ -37,8 +38,12 @@ def typed(expression: Expression | None) -> Any:
         return None
     if not expression.is_literal:
         return expression
-    value = expression.constant
+    value: Any = expression.constant
     kind = value.__class__
+    if kind is int:
+        return value if MIN_INT <= value <= MAX_INT else expression
+    if kind is str:
+        return value if len(value) < LONG_STRING else expression
     if kind is bool:
         # True and 1 are equal to Python, and so are 1 and 1.0, 0.0 and -0.0.
         return (value,)
@@ -136,7 +141,8 @@ class Question:
 
 def _read(job: Ad, names: tuple[str, ...]) -> tuple[tuple[Any, ...], tuple[tuple[str, ...], tuple[Any, ...]]]:
     """Return the job's values of these names, and its shape: what it has there, the values of literals apart."""
-    values = tuple([typed(job.find(name)) for name in names])
+    find = job.find
+    values = tuple([None if (held := find(name)) is None else typed(held) for name in names])
     return values, (
         names,
         tuple([None if value is None else value if value.__class__ is Expression else True for value in values]),
@@ -161,9 +167,8 @@ class Truths(Question):
     def _answer(self, plan: Plan, values: tuple[Any, ...], job: Ad, now: float | None) -> Array:
         if plan.term is not None:
             try:
-                with np.errstate(all="ignore"):
-                    bits: Array = plan.term.bitmap(values, Frame(job, now, self.store.rows))
-                    return bits
+                bits: Array = plan.term.bitmap(values, Frame(job, now, self.store.rows))
+                return bits
             except distinct.TooCostly:
                 plan.term = None
         closure = plan.closure

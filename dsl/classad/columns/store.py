@@ -51,10 +51,15 @@ class Store:
         """Add an ad, or replace the one with the same key."""
         row = self.row_of.get(key)
         if row is not None:
-            self._count_special(self.ads[row], ad)
+            before = self.ads[row]
+            assert before is not None
+            self._count_special(before, ad)
             self.ads[row] = ad
             for name, column in self._columns.items():
-                column.write(row, ad.find(name))
+                expression = ad.find(name)
+                # A changed copy shares with the old ad what has not changed.
+                if expression is not before.find(name):
+                    column.write(row, expression)
             return
         row = self._new_row()
         self.row_of[key] = row
