@@ -6,7 +6,7 @@ import time
 
 from benchmarks.table import Row, render
 
-MEASURES = ("throughput", "latency", "scale", "messages", "store")
+MEASURES = ("throughput", "latency", "scale", "messages", "store", "classad_scalar", "classad_columns")
 
 
 def main() -> int:
