@@ -135,6 +135,8 @@ class Written(NamedTuple):
     line: Line
     name_offset: int
     value_offset: int
+    head: Line | None = None
+    """The line of the name, where the value stands on others (`name @=TAG`)."""
 
     def mistake(self, what: str, why: str = "", cure: str = "", length: int = 0) -> Mistake:
         """A mistake at the value."""

@@ -132,7 +132,7 @@ class Statements:
         written = self._line_of(word)
         if written is None:
             return Mistake(self.name, 0, 0, what, why, cure)
-        line, column = written.line.place(written.name_offset)
+        line, column = (written.head or written.line).place(written.name_offset)
         return written.reader.mistake(line, column, what, why, cure, len(written.spelled))
 
     def _line_of(self, word: str) -> Written | None:
@@ -236,7 +236,7 @@ class Statements:
             self.sweeping.add_table(Written("table", reader, line, name_offset, name_offset), "\n".join(lines), reader,
                                     first, self.variables)
             return
-        self._set(name.lower(), body.text, Written(name, reader, body, 0, 0))
+        self._set(name.lower(), body.text, Written(name, reader, body, name_offset, 0, line))
 
     def _condition(self, line: Line, word: str, condition: str, offset: int) -> None:
         def truth() -> bool:

@@ -158,6 +158,9 @@ class Words:
         swept = {name for axis in self.lines.sweep for name in axis.names}  # they are in the job's row
         for name in self.lines.variables:
             if name in swept:
+                if name.lower() in self.lines.written:
+                    warnings.append(self.lines.at_name(
+                        name, f'"{name}" is swept, and this value is not used', "", "Take one of the two lines out."))
                 continue
             if name.lower() not in used and name.lower() not in _OF_THE_ITEM:
                 unused.append(f"queue variable {name}")

@@ -42,6 +42,11 @@ def test_an_end_that_is_not_reached_is_said(described):
     assert [said.what for said in found.warnings] == ["2 is not reached; the last x is 1.9"]
 
 
+def test_a_value_beside_a_sweep_of_the_name_is_said_to_be_unused(described):
+    found = described("process = a.py\nx = 9\nparameters = $(x)\nsweep x in 1..2\n")
+    assert [(said.line, said.what) for said in found.warnings] == [(2, '"x" is swept, and this value is not used')]
+
+
 def test_repetitions_go_round_within_a_row(described):
     found = described("process = a.py\nrepetitions = 2\nparameters = $(x) $(Step)\nsweep x in 1..2\n")
     assert values(found, "PescParameters") == ['{ "1", "0" }', '{ "1", "1" }', '{ "2", "0" }', '{ "2", "1" }']
