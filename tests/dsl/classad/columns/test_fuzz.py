@@ -11,7 +11,7 @@ from dsl.classad.columns import Columns
 from dsl.classad.columns.ranking import rank_of
 from tests.dsl.classad.columns.fuzz import STEADY, PoolWriter, identity
 
-SEEDS = [*range(12), int.from_bytes(os.urandom(4))]
+SEEDS = [*range(12), pytest.param(int.from_bytes(os.urandom(4)), id="fresh")]
 
 
 def check(columns: Columns[int], ads: dict[int, Ad], job: Ad, expressions: list[str], now: float | None) -> None:
