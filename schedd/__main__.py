@@ -17,6 +17,7 @@ import signal
 import socket
 import sys
 import uuid
+from collections.abc import Collection
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -58,8 +59,8 @@ class Edges:
     def send(self, link: int, messages: list[FromSchedd]) -> None:
         self.links.send(link, messages)
 
-    def publish(self, events: list[Event], clusters: set[int]) -> None:
-        self.bus.publish(events, clusters)
+    def publish(self, events: list[Event], clusters: set[int], over: Collection[int]) -> None:
+        self.bus.publish(events, clusters, over)
         self.logs.publish(events)
 
     def deliver(self, jobs: list[tuple[int, int]]) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import deque
+from collections.abc import Collection
 
 from contract.requests import Event
 
@@ -17,6 +18,8 @@ class Listener:
         self.counts_only = counts_only
         self.events: deque[Event] = deque()
         self.changed = asyncio.Event()
+        self.over = asyncio.Event()
+        """Its cluster has left the queue."""
         self.behind = False
 
 
@@ -38,7 +41,8 @@ class Bus:
         if not group:
             self._listeners.pop(listener.cluster, None)
 
-    def publish(self, events: list[Event], clusters: set[int]) -> None:
+    def publish(self, events: list[Event], clusters: set[int], over: Collection[int]) -> None:
+        """Hand over `events`; tell those who count that `clusters` changed, and which of them are over."""
         if events:
             self.last_event = events[-1].id
         for event in events:
@@ -49,6 +53,8 @@ class Bus:
             for listener in self._listeners.get(cluster, ()):
                 if listener.counts_only:
                     listener.changed.set()
+                    if cluster in over:
+                        listener.over.set()
 
     def stir(self, clusters: set[int]) -> None:
         """Have those who listen to these look again, though nothing happened that is an event."""

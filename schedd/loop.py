@@ -12,7 +12,7 @@ If the core breaks an invariant, the pool is made again from the disk, as after 
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
 from contract.messages import FromSchedd
@@ -69,7 +69,7 @@ class Edges(Protocol):
 
     def send(self, link: int, messages: list[FromSchedd]) -> None: ...
 
-    def publish(self, events: list[Event], clusters: set[int]) -> None: ...
+    def publish(self, events: list[Event], clusters: set[int], over: Collection[int]) -> None: ...
 
     def deliver(self, jobs: list[tuple[int, int]]) -> None: ...
 
@@ -194,7 +194,7 @@ class Loop:
                 future.set_result(answer)
         self.lately_closed = outcome.closed
         if outcome.events or outcome.clusters:
-            self._edges.publish(outcome.events, outcome.clusters)
+            self._edges.publish(outcome.events, outcome.clusters, outcome.closed)
         if outcome.deliveries:
             self._edges.deliver(outcome.deliveries)
 

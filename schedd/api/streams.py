@@ -6,7 +6,7 @@ offset, counts by just asking again.
 
 import asyncio
 import base64
-import time
+import contextlib
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -82,24 +82,16 @@ async def _send_events(context: Context, listener: Listener, cluster: int | None
 
 
 async def _send_counts(context: Context, listener: Listener, number: int, send: Send) -> None:
-    sent_at = 0.0
     while True:
         listener.changed.clear()
         batch = await batch_of(context, number)
-        over = is_over(batch)
-        pause = sent_at + BETWEEN_COUNTS_SECONDS - time.monotonic()
-        if not over and pause > 0:
-            # More may come within the pause; the end is told at once.
-            try:
-                await asyncio.wait_for(listener.changed.wait(), pause)
-                continue
-            except TimeoutError:
-                pass
-        sent_at = time.monotonic()
         data = msgspec.json.encode(batch).decode()
         await send(f"event: counts\nid: {context.bus.last_event}\ndata: {data}\n\n")
-        if over:
+        if is_over(batch):
             return
+        # Changes within the pause are told together after it; the end is told at once.
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(listener.over.wait(), BETWEEN_COUNTS_SECONDS)
         await _wait(listener, send)
 
 
