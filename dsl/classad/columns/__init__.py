@@ -10,8 +10,8 @@ The results are those of the scalar evaluator, ad by ad; only the time differs. 
 ad belongs to `Columns` once it is given: to change it, give a changed copy.
 
 Read `question.py` for how an answer is found, `program.py` for how a condition is
-taken apart, `part.py` for one conjunct, `vector.py` for operations on columns;
-`reach.py` says when all this is allowed. NumPy is loaded with this package, and
+taken apart, `part.py` for one conjunct, `operations.py` for what
+operators do to columns; `reach.py` says when all this is allowed. NumPy is loaded with this package, and
 by nothing else: a startd never imports it.
 """
 

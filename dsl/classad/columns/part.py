@@ -59,7 +59,7 @@ class Part:
     def _true(self, frame: Frame) -> Array:
         if self.evaluate is not None:
             try:
-                # What wraps or is divided by zero has its rule in `vector.py`.
+                # What wraps or is divided by zero has its rule in `operations.py`.
                 with np.errstate(all="ignore"):
                     true = self.evaluate(frame).true()
             except NotVectorisable:

@@ -20,22 +20,20 @@ import numpy as np
 from dsl.classad.ad import Ad
 from dsl.classad.columns.column import Column
 from dsl.classad.columns.kinds import ABSENT, ERR, OTHER, UNDEF, bit
-from dsl.classad.columns.reach import SCOPES, Side
-from dsl.classad.columns.store import Store
-from dsl.classad.columns.truth import conditional, elvis, inverted, logic
-from dsl.classad.columns.vector import (
+from dsl.classad.columns.operations import (
     ORDERS,
-    NotVectorisable,
-    Vector,
     arithmetic,
     bitwise,
-    chosen,
     compare,
     complemented,
     identical,
     remainder,
     signed,
 )
+from dsl.classad.columns.reach import SCOPES, Side
+from dsl.classad.columns.store import Store
+from dsl.classad.columns.truth import conditional, elvis, inverted, logic
+from dsl.classad.columns.vector import NotVectorisable, Vector, chosen
 from dsl.classad.expression import Expression
 from dsl.classad.tree import (
     Binary,
