@@ -3,12 +3,14 @@
 `read` turns a text into a `Description`, or raises `SubmitErrors` with every mistake
 in it; an `Expander` makes any single job of it. Read in this order:
 
-* `lines`, `submit.lark`, `parse`    from text to statements
-* `statements`, `conditions`, `queue`, `items`    what the statements set, in order
+* `lines`, `submit.lark`, `forms`, `parse`    from text to statements
+* `statements`, `conditions`, `including`, `queue`, `items`, `several`    what the statements set, in order
+* `sweeping`, `sweeps`, `csvtables`  rows that are computed: sweeps and tables
 * `scan`, `macros`, `functions`      `$(name)` and `$FUNCTION(…)`
-* `table`                            every command there is
-* `attributes`, `requirements`, `quoting`, `amounts`, `expressions`    from commands to job attributes
-* `words`                            which of the words written are commands, macros, mistakes
+* `table`, `rows`                    every command there is, and what becomes of it
+* `attributes`                       from commands to job attributes: the list of makers, which are in `environment`,
+  `transfer`, `requirements`, `gpus`, `policy`, `pesc`, `simple`, with `values`, `amounts`, `quoting`, `expressions`
+* `words`, `sense`                   which words are commands, macros, mistakes; which expressions make no sense
 * `reading`, `program`, `description`   all of it together
 * `expander`                         from a cluster to one job; all that the schedd needs
 * `mistakes`                         how a mistake is said

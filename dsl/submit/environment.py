@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dsl.submit import quoting
 from dsl.submit.expressions import quote, string_list
 from dsl.submit.given import Given, Wrong
-from dsl.submit.values import FALSE_WORDS, TRUE_WORDS, Attributes, misquoted, truth
+from dsl.submit.values import Attributes, misquoted, truth
 
 INHERITED = "factory.environment"
 """The macro that carries what `getenv` took from the submitter's environment, as a job's `Environment`."""
@@ -63,11 +63,14 @@ def environment(given: Given) -> Attributes:
 
 
 def inherited(wanted: str, environ: Mapping[str, str]) -> str:
-    """The variables of `environ` that `getenv = wanted` takes, as a job's `Environment`."""
+    """The variables of `environ` that `getenv = wanted` takes, as a job's `Environment`.
+
+    As in HTCondor, yes and no are names of variables here.
+    """
     word = wanted.strip().strip('"').lower()
-    if word in FALSE_WORDS or word in ("", "0"):
+    if word in ("", "false", "f", "0"):
         return ""
-    patterns = ["*"] if word in TRUE_WORDS or word == "1" else re.split(r"[\s,;]+", wanted.strip())
+    patterns = ["*"] if word in ("true", "t", "1") else re.split(r"[\s,;]+", wanted.strip())
     yes = [_pattern(text) for text in patterns if text and not text.startswith("!")]
     no = [_pattern(text[1:]) for text in patterns if text.startswith("!")]
     return quoting.join_environment({name: value for name, value in environ.items()

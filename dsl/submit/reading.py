@@ -164,6 +164,10 @@ class _Reading:
         if wanted is None and "getenv" in self.programs and not self.programs["getenv"].constant:
             self.words.complain("getenv", "getenv cannot differ from job to job",
                                 "The environment is read once, at submission.")
+        if (word := (wanted or "").strip().lower()) in ("yes", "no"):
+            self.warnings.append(self.words.mistake(
+                "getenv", f"this asks for a variable called {word}", "As in HTCondor.",
+                f"Write: getenv = {'true' if word == 'yes' else 'false'}"))
         environ = {name.removeprefix(ENVIRONMENT): value for name, value in self.lines.macros.items()
                    if name.startswith(ENVIRONMENT)}
         self.lines.macros[INHERITED] = inherited(wanted or "", environ)

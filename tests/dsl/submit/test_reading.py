@@ -204,6 +204,14 @@ def test_the_submitters_variables_travel_when_they_are_asked_for(described):
     assert values(found, "Environment") == ['"A=0 COLOR=red"', '"A=1 COLOR=red"']
 
 
+@pytest.mark.parametrize(("wanted", "names"), [
+    ("true", ["A", "B"]), ("false", []), ("A", ["A"]), ("*, !A", ["B"]), ("yes", []), ("a", ["A"]),
+])
+def test_getenv_takes_all_or_some_variables(described, wanted, names):
+    found = described(f"process = a.py\ngetenv = {wanted}\n", environ={"A": "1", "B": "2"})
+    assert found.template["Environment"].strip('"').split() == [f"{name}={'AB'.index(name) + 1}" for name in names]
+
+
 def test_a_word_that_means_nothing_is_a_mistake_where_it_is_asked_for(described):
     assert described("process = a.py\nfoo = 1\n", strict=False).unused == ["foo"]
     with pytest.raises(SubmitErrors, match='unknown command "foo"'):
