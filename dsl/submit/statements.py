@@ -34,6 +34,7 @@ from dsl.submit.sweeping import Sweeping
 from dsl.submit.sweeps import Axis
 
 COMMAND_LINE = "command line"
+NAMING = ("queue", "sweep", "table", "include")
 
 
 class Statements:
@@ -57,6 +58,8 @@ class Statements:
         self.steps = 1
         self.lost_lines = False
         """Whether some line was not understood: what is missing may have stood there."""
+        self.lost_names = False
+        """Whether a line was not understood that may have given names to items."""
         self.scope = Scope(self.macros)
         self.sweeping = Sweeping(files, self.mistakes, self.warnings)
         self._reader = Reader(name, text)
@@ -149,6 +152,7 @@ class Statements:
             self._carry_out(reader, line, parse_line(line.text))
         except BadLine as bad:
             self.lost_lines = True
+            self.lost_names = self.lost_names or line.text.split(maxsplit=1)[0].lower() in NAMING
             number, column = line.place(bad.offset)
             self.mistakes.append(reader.mistake(number, column, bad.what, bad.why, bad.cure, bad.length))
         except BadMacro as bad:

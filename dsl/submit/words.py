@@ -129,6 +129,8 @@ class Words:
 
     def say_undefined(self, warnings: list[Mistake]) -> None:
         """Macros that nothing defines are empty: in a `.pesc` file a mistake."""
+        if self.lines.lost_names or self.lines.sweeping.has_faults:
+            return
         known = self.lines.macros.keys() | self.scope.live | {"dollar"}
         # Likeness is slow to tell: a few guesses help, thousands are an attack.
         candidates = [*self.scope.live, *self.lines.written][:MOST_CANDIDATES]

@@ -95,6 +95,11 @@ def test_mistakes_in_a_table_of_the_file_itself_are_said_at_their_line(mistakes)
     assert [(said.file, said.line) for said in found] == [("job.pesc", 4)]
 
 
+@pytest.mark.parametrize("line", ["sweep x in 1..", "table nope.csv", "table @=E\nx\n@E", "queue x from nope.txt"])
+def test_names_of_a_line_that_is_wrong_are_not_missed(mistakes, line):
+    assert len(mistakes(f"process = a.py\nparameters = $(x)\n{line}\n")) == 1
+
+
 def test_items_and_a_sweep_are_too_much(mistakes):
     found = mistakes("process = a.py\nparameters = $(x) $(y)\nsweep x in 1..3\nqueue y in (a b)\n")
     assert [said.what for said in found] == ["a queue line with items beside a sweep or a table"]
