@@ -9,11 +9,14 @@ os.environ["CONDOR_CONFIG"] = "/dev/null"
 import htcondor2
 
 from contract.client import Client
+from contract.requests import Action, ActionAnswer, Selection
 from tests.builders import an_output, sha256
 
 
 @pytest.fixture
-def folder(tmp_path):
+def folder(tmp_path, schedd):
+    """An empty submit folder, and a queue in which no other test has left jobs that a startd might get instead."""
+    schedd.owner.call("POST", "/v1/actions", ActionAnswer, Action("remove", Selection(everything=True)))
     folder = tmp_path / "study"
     folder.mkdir()
     return folder
