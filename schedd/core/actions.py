@@ -73,11 +73,6 @@ def _apply(
 ) -> int:
     cluster = want.cluster
     reason = action.reason or DEFAULT_REASON.get(action.what, "").format(user=user)
-    do_one: Callable[[Job], str]
-    if action.what == "priority":
-        do_one = lambda job: _prioritise(pool, cluster, job, action.priority, now)  # noqa: E731
-    else:
-        do_one = lambda job: _move_one(pool, cluster, job, VERBS[action.what], reason, now)  # noqa: E731
     whole = whole_rest(want, now)
     changed = 0
     picked = rows(want, now)
@@ -91,12 +86,15 @@ def _apply(
         )
     for job in picked:
         pool.outcome.touch(job)
-        why_not = do_one(job)
+        if action.what == "priority":
+            why_not = _prioritise(pool, cluster, job, action.priority, now)
+        else:
+            why_not = _move_one(pool, cluster, job, VERBS[action.what], reason, now)
         if not why_not:
             changed += 1
         elif named and want.procs is not None and want.constraint is None:
             refused.append(f"Job {cluster.id}.{job.proc} {why_not}")
-        if whole is None and cluster.id in pool.clusters:
+        if (whole is None or not why_not) and cluster.id in pool.clusters:
             file_job(pool, cluster, job, now)
     if whole is None and cluster.id in pool.clusters:
         file_rest(pool, cluster, now)
@@ -119,8 +117,6 @@ def _move_one(pool: Pool, cluster: Cluster, job: Job, how: Move, reason: str, no
         _stop_run(pool, job, "held" if how is Move.HOLD else "removed")
     SAY[how](pool, cluster, job, reason, now)
     move(pool, cluster, job, how, now)
-    if how is Move.RELEASE:
-        file_job(pool, cluster, job, now)
     return ""
 
 
@@ -167,7 +163,6 @@ def _prioritise(pool: Pool, cluster: Cluster, job: Job, priority: int, now: floa
     if job.priority != priority:
         job.priority = priority
         say(pool, cluster, job.proc, "priority", now, priority=priority)
-        file_job(pool, cluster, job, now)
     return ""
 
 
