@@ -129,10 +129,11 @@ async def _serve(places: Places, settings: Settings, host: str, port: int | None
     edges = Edges()
     loop = Loop(pool, store, edges, clock)
     blobs = Blobs(places.schedd / "blobs", loop)
-    context = Context(loop, blobs, Bus(), Links(), secret, socket.gethostname())
+    host_name = socket.gethostname()
+    edges.links, edges.bus = Links(), Bus()
+    edges.logs, edges.delivery = Logs(loop, host_name), Delivery(loop, blobs)
+    context = Context(loop, blobs, edges.bus, edges.links, edges.logs, edges.delivery, secret, host_name)
     context.bus.last_event = pool.next_event - 1
-    edges.links, edges.bus = context.links, context.bus
-    edges.logs, edges.delivery = Logs(loop, context.host), Delivery(loop, blobs)
     await edges.logs.catch_up()
     sockets = [_unix_socket(places.socket), _tcp_socket(host, port, _last_port(places))]
     servers = await listen(build(context), sockets)

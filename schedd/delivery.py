@@ -8,6 +8,7 @@ a crash delays a delivery and never loses it. Elsewhere, `pesc_fetch` brings the
 import asyncio
 import logging
 import os
+from collections import Counter
 
 from contract.messages import OutputFile
 from dsl.classad import Ad
@@ -30,10 +31,18 @@ class Delivery:
         self._loop = loop
         self._blobs = blobs
         self._queue: asyncio.Queue[tuple[int, int]] = asyncio.Queue()
+        self._left: Counter[int] = Counter()
+        self._delivered: dict[int, asyncio.Event] = {}
 
     def deliver(self, jobs: list[tuple[int, int]]) -> None:
         for key in jobs:
+            self._left[key[0]] += 1
             self._queue.put_nowait(key)
+
+    async def finish(self, cluster: int) -> None:
+        """Wait until nothing of `cluster` is left to deliver."""
+        if self._left[cluster]:
+            await self._delivered.setdefault(cluster, asyncio.Event()).wait()
 
     async def work(self) -> None:
         """Deliver what a stop left over, then what comes, as much at a time as has come."""
@@ -43,6 +52,7 @@ class Delivery:
             while not self._queue.empty() and len(keys) < MOST_AT_ONCE:
                 keys.append(self._queue.get_nowait())
             await self._deliver_all(keys)
+            self._tell_finished(keys)
             self._loop.save_too(("delete from deliveries where cluster = ? and proc = ?", keys))
 
     async def _deliver_all(self, keys: list[tuple[int, int]]) -> None:
@@ -55,6 +65,13 @@ class Delivery:
                     files += destinations(job_ad(cluster, row.job.proc, row.job), row.job)
         small = await self._blobs.read_small({file.sha256 for file, _ in files})
         await asyncio.to_thread(self._write_all, files, small)
+
+    def _tell_finished(self, keys: list[tuple[int, int]]) -> None:
+        self._left.subtract(number for number, _ in keys)
+        for number in {number for number, _ in keys if not self._left[number]}:
+            del self._left[number]
+            if (waited := self._delivered.pop(number, None)) is not None:
+                waited.set()
 
     def _write_all(self, files: list[tuple[OutputFile, str]], small: dict[str, bytes]) -> None:
         for file, path in files:

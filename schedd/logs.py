@@ -33,6 +33,7 @@ class Logs:
         self._queue: list[tuple[str, str]] = []
         self._wake = asyncio.Event()
         self._last = self._noted = 0
+        self._waiting: list[asyncio.Future[None]] = []
         self._announced: dict[int, bool] = {}
 
     def publish(self, events: list[Event]) -> None:
@@ -68,12 +69,23 @@ class Logs:
             await self._wake.wait()
             self._wake.clear()
             queue, self._queue = self._queue, []
+            waiting, self._waiting = self._waiting, []
             last = self._last
             for path, group in itertools.groupby(sorted(queue, key=lambda item: item[0]), key=lambda item: item[0]):
                 await asyncio.to_thread(_try, userlog.append, path, [block for _, block in group])
-            if not self._queue:
+            for future in waiting:
+                if not future.done():
+                    future.set_result(None)
+            if queue and not self._queue:
                 self._last = last
                 self._note()
+
+    async def finish(self) -> None:
+        """Wait until what was published before is in the logs."""
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append(future)
+        self._wake.set()
+        await future
 
     def _note(self) -> None:
         self._noted = self._last

@@ -6,7 +6,9 @@ from dataclasses import dataclass, field
 
 from schedd.blobs import Blobs
 from schedd.bus import Bus
+from schedd.delivery import Delivery
 from schedd.links import Links
+from schedd.logs import Logs
 from schedd.loop import Loop
 
 
@@ -18,6 +20,8 @@ class Context:
     blobs: Blobs
     bus: Bus
     links: Links
+    logs: Logs
+    delivery: Delivery
     secret: bytes
     host: str
     own_user: str = field(default_factory=getpass.getuser)

@@ -34,6 +34,7 @@ NEXT_CHUNK_SECONDS = 0.03
 """Whoever does not follow gets what is there: what its machine reads at once comes at once."""
 
 BETWEEN_COUNTS_SECONDS = 0.1
+LONGEST_WRITING_SECONDS = 30.0
 PAGE = 1_000
 CHUNK_BYTES = 256 * 1024
 
@@ -85,6 +86,8 @@ async def _send_counts(context: Context, listener: Listener, number: int, send: 
     while True:
         listener.changed.clear()
         batch = await batch_of(context, number)
+        if is_over(batch):
+            await _finish_writing(context, number)
         data = msgspec.json.encode(batch).decode()
         await send(f"event: counts\nid: {context.bus.last_event}\ndata: {data}\n\n")
         if is_over(batch):
@@ -93,6 +96,13 @@ async def _send_counts(context: Context, listener: Listener, number: int, send: 
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(listener.over.wait(), BETWEEN_COUNTS_SECONDS)
         await _wait(listener, send)
+
+
+async def _finish_writing(context: Context, number: int) -> None:
+    """Whoever is told that a cluster is over may look into the submit folder at once."""
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(
+            asyncio.gather(context.delivery.finish(number), context.logs.finish()), LONGEST_WRITING_SECONDS)
 
 
 def is_over(batch: Batch) -> bool:

@@ -42,16 +42,17 @@ def run_one(startd, **end):
 
 
 @pytest.fixture
-def startd(schedd, me):
+def startd(schedd, me, folder):
     startd = schedd.startd(me).welcome()
     yield startd
     startd.close()
 
 
-def test_the_log_is_read_by_htcondors_own_reader(schedd, startd, submit, folder):
+def test_the_log_is_read_by_htcondors_own_reader(schedd, startd, submit, folder, until):
     number = submit(schedd.owner, 2, template(folder))
     run_one(startd)
     run_one(startd, exit_code=3)
+    until(schedd, (folder / "job.log").exists)      # the reader takes a log that is not there for an error
     found = read_log(folder, 6)
     assert Counter(found) == Counter((kind, number, proc) for kind in (0, 1, 5) for proc in (0, 1))
 
@@ -64,6 +65,15 @@ def test_outputs_are_put_where_the_submit_file_wants_them(schedd, startd, submit
     assert {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*")
             if path.is_file() and path.name != "job.log"} == {
         "out.txt": b"out", "err/err.txt": b"err", "results/part.txt": b"result", "tool": b"out"}
+
+
+def test_who_is_told_that_a_cluster_is_over_finds_everything_in_the_submit_folder(schedd, startd, submit, folder):
+    number = submit(schedd.owner, 1, template(folder))
+    run_one(startd)
+    told = list(schedd.owner.events("/v1/events", cluster=number, counts=1))
+    assert [event.kind for event in told] == ["counts"] * len(told)
+    assert (folder / "out.txt").read_bytes() == b"out"
+    assert [kind for kind, _, _ in read_log(folder, 3)] == [0, 1, 5]
 
 
 def test_nothing_leaves_the_submit_folder(schedd, startd, submit, folder, until):
