@@ -9,6 +9,7 @@ os.environ["CONDOR_CONFIG"] = "/dev/null"
 import htcondor2
 
 from contract.client import Client
+from contract.messages import Acknowledge
 from contract.requests import Action, ActionAnswer, Selection
 from tests.builders import an_output, sha256
 
@@ -120,12 +121,14 @@ def test_somebody_elses_token_through_the_socket_writes_nothing(schedd, submit, 
     startd = schedd.startd(user).welcome()
     submit(Client(schedd.url, schedd.make_token(user, "user"), str(schedd.places.socket)), 1, template(folder))
     run_one(startd)
+    startd.hears(Acknowledge)      # who hangs up at once may take the report along
     startd.close()
     mine = schedd.startd().welcome()
     other = folder.parent / "other"
     other.mkdir()
     submit(schedd.owner, 1, template(other))
     run_one(mine)
+    mine.hears(Acknowledge)
     mine.close()
     until(schedd, (other / "err" / "err.txt").exists)
     assert list(folder.iterdir()) == []
