@@ -30,11 +30,6 @@ def add_limit(parser: Parser) -> None:
                     help=f"at most so many jobs (else {DEFAULT_LIMIT:,}; 0: all)")
 
 
-def wants_ads(chosen: argparse.Namespace) -> bool:
-    """Whether ads are to be printed rather than a table."""
-    return bool(chosen.autoformat or chosen.long or chosen.json)
-
-
 def jobs(client: Client, path: str, chosen: argparse.Namespace, attributes: Sequence[str],
          constraint: str | None = None) -> tuple[list[Ad], int]:
     """The ads that the user asked for, and how many more there are."""

@@ -34,7 +34,6 @@ class Logs:
         self._wake = asyncio.Event()
         self._last = self._noted = 0
         self._waiting: list[asyncio.Future[None]] = []
-        self._announced: dict[int, bool] = {}
 
     def publish(self, events: list[Event]) -> None:
         """Queue the blocks of `events`; made now, while their clusters are in memory."""

@@ -1,7 +1,7 @@
 """Write what happens to jobs where their submit file asked for it (`log = …`).
 
-The text is HTCondor's user log, block by block, so its readers work; `render_json` says the
-same as one JSON line. docs/reference/events.md lists the kinds of event and their details.
+The text is HTCondor's user log, block by block, so its readers work; `/v1/events` says the
+same in JSON. docs/reference/events.md lists the kinds of event and their details.
 A block is one or more lines and then `...`: nothing that a person wrote may forge either,
 so all text is flattened to one line first.
 
@@ -15,8 +15,6 @@ import stat
 import time
 from collections.abc import Sequence
 from typing import Any
-
-import msgspec
 
 from contract.requests import Event
 
@@ -35,11 +33,6 @@ def render(event: Event, host: str) -> str:
     """Return the block of `event` in the log of a schedd on `host`."""
     number, body = _cluster_body(event, host) if event.proc == WHOLE_CLUSTER else _job_body(event, host)
     return f"{number:03d} ({event.cluster:03d}.{event.proc:03d}.000) {_local_time(int(event.at))} {body}{TERMINATOR}"
-
-
-def render_json(event: Event) -> str:
-    """Return `event` as one line of JSON."""
-    return msgspec.json.encode(event).decode() + "\n"
 
 
 def append(path: str, blocks: Sequence[str]) -> None:

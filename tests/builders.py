@@ -211,3 +211,18 @@ class Lab:
         """The counts that are not zero."""
         counts = self.pool.clusters[cluster].state.counts
         return {name: number for name in counts.__struct_fields__ if (number := getattr(counts, name))}
+
+
+def claimed(pool, machine):
+    """What the runs of the queue hold on `machine`, worked out from the jobs (for checks)."""
+    runs = [
+        job.run
+        for cluster in pool.clusters.values()
+        for job in cluster.jobs.values()
+        if job.run is not None and job.run.machine == machine.name and not job.run.queued
+    ]
+    return Amounts(
+        sum(run.claim.cpus for run in runs),
+        sum(run.claim.memory_mib for run in runs),
+        sum(run.claim.disk_kib for run in runs),
+    )

@@ -83,7 +83,7 @@ class Description:
     """`locate(command, what, why, cure, fragment=text)`: a mistake that points at the command's value."""
 
     def expander(self) -> Expander:
-        return Expander(self.template, self.varying, self.macros, self.item_names, self.items, self.steps,
+        return Expander(self.varying, self.macros, self.item_names, self.items, self.steps,
                         sweep=self.sweep)
 
     def job(self, cluster: int, proc: int) -> dict[str, str]:
@@ -111,7 +111,7 @@ class Description:
             return
         # Only what names paths is made for each job.
         varying = {name: text for name, text in self.varying.items() if name in (*PATH_COMMANDS, "main")}
-        expander = Expander({}, varying, self.macros, self.item_names, self.items, self.steps,
+        expander = Expander(varying, self.macros, self.item_names, self.items, self.steps,
                             sweep=self.sweep)
         same = {name: self.template[name] for name in PATH_ATTRIBUTES if name in self.template}
         for proc in range(self.count):

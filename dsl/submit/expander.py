@@ -30,7 +30,7 @@ class Expander:
     with one that does.
     """
 
-    def __init__(self, template: Mapping[str, str], varying: Mapping[str, str], macros: Mapping[str, str],
+    def __init__(self, varying: Mapping[str, str], macros: Mapping[str, str],
                  item_names: Sequence[str], items: Sequence[Sequence[str]], steps: int, cluster: int = 0,
                  sweep: Sequence[AxisLike] = ()) -> None:
         self._rows: Rows | None = None
@@ -43,7 +43,6 @@ class Expander:
         self._items = items
         self._names = [name.lower() for name in item_names]
         self._steps = max(1, steps)
-        self._template = template
         self.cluster = cluster
         self.scope = Scope({name.lower() if not name.startswith("env:") else name: text
                             for name, text in macros.items()}, JOB_NAMES | frozenset(self._names))

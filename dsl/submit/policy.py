@@ -5,7 +5,7 @@ import re
 from dsl.submit.expressions import quote, value_of
 from dsl.submit.given import Given, Wrong
 from dsl.submit.mistakes import shown
-from dsl.submit.values import TRUE_WORDS, Attributes, expression, integer, truth, without_quotes
+from dsl.submit.values import Attributes, expression, integer, truth, without_quotes
 
 USER = "factory.user"
 """The macro that carries who submits."""
@@ -193,7 +193,3 @@ def retry_memory(given: Given) -> Attributes:
     body = ("REQUIREMENTS (VacateReasonCode==21 || VacateReasonCode == 34) && VacateReasonSubCode == 102"
             f"\x1eSET RequestMemory {wanted}")
     return {"TransformOnEvict": '"RequestMemory"', "TransformBody_RequestMemory": quote(body)}
-
-
-def is_yes(text: str | None) -> bool:
-    return (text or "").strip('"').lower() in TRUE_WORDS

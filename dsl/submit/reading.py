@@ -262,7 +262,7 @@ class _Reading:
             return {}
 
     def _expander(self) -> Expander:
-        return Expander({}, self.varying, self.lines.macros, self.lines.item_names, self.lines.items,
+        return Expander(self.varying, self.lines.macros, self.lines.item_names, self.lines.items,
                         self.lines.steps, sweep=self.lines.sweep)
 
     def _needed_macros(self) -> dict[str, str]:

@@ -158,7 +158,7 @@ class Cluster:
             return {}
         if self._expander is None:
             s = self.record.submission
-            self._expander = Expander(s.template, s.varying, s.macros, s.item_names, s.items, s.steps, cluster=self.id,
+            self._expander = Expander(s.varying, s.macros, s.item_names, s.items, s.steps, cluster=self.id,
                                       sweep=s.sweep)
         return self._expander.attributes(self.id, proc)
 

@@ -14,7 +14,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from itertools import islice
 
-from contract.messages import Amounts, Refused
+from contract.messages import Refused
 from contract.requests import Event, Submitted, Totals
 from contract.vocabulary import RunId
 from schedd.core.accounts import Account
@@ -193,21 +193,6 @@ def free_claim(pool: Pool, job: Job, owner: str, now: float) -> Run | None:
     pool.outcome.touch(job)
     pool.filing.wanted = True
     return run
-
-
-def claimed(pool: Pool, machine: Machine) -> Amounts:
-    """What the runs of the queue hold on `machine`, worked out from the jobs (for checks)."""
-    runs = [
-        job.run
-        for cluster in pool.clusters.values()
-        for job in cluster.jobs.values()
-        if job.run is not None and job.run.machine == machine.name and not job.run.queued
-    ]
-    return Amounts(
-        sum(run.claim.cpus for run in runs),
-        sum(run.claim.memory_mib for run in runs),
-        sum(run.claim.disk_kib for run in runs),
-    )
 
 
 def heard(pool: Pool, link: int, now: float) -> Machine | None:

@@ -119,10 +119,7 @@ class Over:
 
 @dataclass(frozen=True, slots=True)
 class Collected:
-    """What the run left behind; contents not in `blobs` are with the schedd already.
-
-    `fault` says why some of it could not be kept (a full disk).
-    """
+    """What the run left behind; contents not in `blobs` are with the schedd already."""
 
     run: RunId
     stdout: OutputFile | None = None

@@ -18,11 +18,10 @@ from contract.problems import Problem
 from contract.vocabulary import EndReason, JobStatus, Phase, RunId
 from schedd.core.job import Job
 from schedd.core.matchmaker import Offer, verdict
-from schedd.core.pool import claimed
 from schedd.core.restored import restore
 from schedd.store.rows import saved, statements
 from schedd.store.schema import LOAD, SCHEMA
-from tests.builders import Lab
+from tests.builders import Lab, claimed
 
 EVERYBODY = 10**6
 

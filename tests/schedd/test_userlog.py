@@ -1,6 +1,5 @@
 """What the reference reader, HTCondor's own, understands of our log."""
 
-import json
 import os
 import subprocess
 import sys
@@ -161,15 +160,6 @@ def test_no_reason_makes_more_than_one_line(reason, kind):
 
 def test_a_very_long_reason_is_cut(tmp_path):
     assert read_one(tmp_path, "held", reason="日" * 100_000)["HoldReason"] == "日" * userlog.MAX_TEXT_CHARACTERS
-
-
-def test_the_json_line_says_what_the_event_says():
-    line = userlog.render_json(an_event("held", reason="two\nlines"))
-    assert line.count("\n") == 1
-    assert json.loads(line) == {
-        "id": 1, "at": AT, "cluster": 12, "proc": 3, "kind": "held", "machine": "lab-7",
-        "detail": {"reason": "two\nlines", "code": 34, "subcode": 2},
-    }
 
 
 def test_a_kind_without_a_place_in_the_log_is_our_mistake():

@@ -119,7 +119,7 @@ axes = st.builds(Axis, st.lists(st.text(max_size=3), max_size=2), st.lists(st.te
 @given(st.lists(axes, max_size=3), st.integers(-3, 10))
 def test_a_hostile_sweep_is_expanded_or_refused(sweep, proc):
     try:
-        made = Expander({}, {"+A": "$(a)"}, {}, [], [], 1, sweep=sweep).attributes(1, proc)
+        made = Expander({"+A": "$(a)"}, {}, [], [], 1, sweep=sweep).attributes(1, proc)
     except SubmitErrors:
         return
     for text in made.values():

@@ -84,7 +84,7 @@ def test_any_text_is_read_or_refused(text, name):
 def test_what_is_read_is_attributes_that_can_be_read(text):
     found = outcome("process = a.py\n" + text, "job.sub")
     if found is not None and found.count:
-        expander = Expander(found.template, found.varying, found.macros, found.item_names, found.items, found.steps,
+        expander = Expander(found.varying, found.macros, found.item_names, found.items, found.steps,
                             sweep=found.sweep)
         try:
             jobs = [expander.attributes(1, 0), expander.attributes(1, found.count - 1)]
@@ -103,7 +103,7 @@ def test_what_is_read_is_attributes_that_can_be_read(text):
        st.integers(-2, 5), st.integers(-3, 10))
 def test_a_hostile_cluster_is_expanded_or_refused(varying, macros, names, items, steps, proc):
     try:
-        attributes = Expander({}, varying, macros, names, items, steps).attributes(1, proc)
+        attributes = Expander(varying, macros, names, items, steps).attributes(1, proc)
     except SubmitErrors:
         return
     for expression in attributes.values():
@@ -199,6 +199,6 @@ def test_macros_cannot_grow_without_bound(text):
 
 
 def test_an_item_of_a_megabyte_used_many_times_is_refused():
-    expander = Expander({}, {"output": "$(x)" * 10_000}, {}, ["x"], [["a" * MEGABYTE]], 1)
+    expander = Expander({"output": "$(x)" * 10_000}, {}, ["x"], [["a" * MEGABYTE]], 1)
     with pytest.raises(SubmitErrors, match="too large"):
         expander.attributes(1, 0)

@@ -6,9 +6,8 @@ from contract.messages import Acknowledge, Grant, Refused, Stop, Used, Welcome
 from contract.vocabulary import EndReason, HoldCode, JobStatus, Phase
 from schedd.core.ends import FIRST_PAUSE_SECONDS
 from schedd.core.judge import MOST_FAULTS
-from schedd.core.pool import claimed
 from schedd.core.runs import on_used
-from tests.builders import Lab, a_run, amounts, an_output
+from tests.builders import Lab, a_run, amounts, an_output, claimed
 
 RUN = a_run()
 IDLE, RUNNING, REMOVED, COMPLETED, HELD = (
