@@ -34,6 +34,7 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from startd.runtime import procfs
@@ -63,6 +64,9 @@ class Keeper:
         self.kin = Kin(identity)
         self.living: dict[str, int] = {}
         self.closing: dict[str, Over] = {}
+        self._adopted: set[str] = set()
+        """Living and closing runs of an earlier keeper, whose strays are not our children."""
+        self._dying: set[int] = set()
         self._leaving = False
         self._news: list[Record] = []
         self._out: list[list[Any]] = []
@@ -234,9 +238,12 @@ class Keeper:
     def _close_runs(self) -> None:
         """Kill what ended runs left behind; a run of which nothing is left is over."""
         left = self.kin.kill_strays(self.closing.keys(), self.living.keys())
+        if self._adopted & self.closing.keys():
+            left |= self._kill_marked()
         now = time.time()
         for key in [k for k, over in self.closing.items() if k not in left or now - over.ended_at > STUBBORN_SECONDS]:
             self.kin.sessions.pop(self.journal.begun[key].pid, None)
+            self._adopted.discard(key)
             self._news.append(self.closing.pop(key))
 
     # --- telling -------------------------------------------------------------------------
@@ -281,6 +288,7 @@ class Keeper:
             if key in self.journal.over:
                 continue
             self.living[key] = begun.pid
+            self._adopted.add(key)
             self.kin.mains[begun.pid] = self.kin.sessions[begun.pid] = key
             if not self._watch(key, begun.pid, begun.boot_seconds):
                 self._lost(key, begun.pid)
@@ -295,6 +303,7 @@ class Keeper:
             started = stat.start_ticks / procfs.TICKS_PER_SECOND
             self.journal.append([Begun(BEGUN, key, pid, started, time.time())])
             self.living[key] = pid
+            self._adopted.add(key)
             self.kin.mains[pid] = self.kin.sessions[pid] = key
             self._watch(key, pid, started)
         if self.closing:
@@ -311,20 +320,47 @@ class Keeper:
             return False
 
         def on_end() -> None:
-            self._selector.unregister(descriptor)
-            os.close(descriptor)
             self._lost(key, pid)
             self._close_runs()
 
-        self._selector.register(descriptor, selectors.EVENT_READ, on_end)
+        self._when_gone(descriptor, on_end)
         return True
+
+    def _when_gone(self, descriptor: int, do: Callable[[], None]) -> None:
+        """Do something once when the process of this pidfd is gone."""
+
+        def on_end() -> None:
+            self._selector.unregister(descriptor)
+            os.close(descriptor)
+            do()
+
+        self._selector.register(descriptor, selectors.EVENT_READ, on_end)
 
     def _lost(self, key: str, pid: int) -> None:
         """An adopted process is gone; not being its parent, nobody can say how."""
-        for stray, owner in self.kin.marked():
-            if owner == key and stray != pid:
-                os.kill(stray, signal.SIGKILL)
         self._ended(key, pid, None, None, None)
+
+    def _kill_marked(self) -> set[str]:
+        """Kill what carries the marker of an adopted run that is closing; return the runs that still have some.
+
+        Nobody tells us when such a process is gone, so each is watched until it is.
+        """
+        left = set()
+        for pid, key in self.kin.marked():
+            if key not in self._adopted or key not in self.closing:
+                continue
+            left.add(key)
+            with suppress(OSError):
+                os.kill(pid, signal.SIGKILL)
+                if pid not in self._dying:
+                    descriptor = os.pidfd_open(pid)
+                    self._dying.add(pid)
+                    self._when_gone(descriptor, partial(self._stray_gone, pid))
+        return left
+
+    def _stray_gone(self, pid: int) -> None:
+        self._dying.discard(pid)
+        self._close_runs()
 
 
 def _listen(state: str) -> socket.socket:

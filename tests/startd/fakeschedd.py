@@ -49,6 +49,8 @@ class FakeSchedd:
         self.acknowledges = True
         self.beat_seconds = 0.2
         self.on_ended: Callable[[Ended], Awaitable[None]] | None = None
+        self.on_upload: Callable[[], Awaitable[None]] | None = None
+        """Awaited before an upload is answered."""
         self._connection: ServerConnection | None = None
         self._changed = asyncio.Condition()
         self._server: Any = None
@@ -166,6 +168,8 @@ class FakeSchedd:
                 self.offsets.append(offset)
                 answer = self.blobs[name][offset:]
             case "PUT", ["blobs", name]:
+                if self.on_upload is not None:
+                    await self.on_upload()
                 self.received += len(body)
                 self.blobs[name] = self.partial.pop(name, b"") + body
             case "HEAD", ["blobs", name]:
