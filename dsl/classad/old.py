@@ -13,6 +13,8 @@ from dsl.classad.text import OLD, in_order, text_of
 # A closing quotation mark may follow a backslash only where the line ends.
 _STRING = re.compile(r'"((?:[^"\\]|\\(?!"\Z).)*(?:\\(?="\Z))?)"')
 _LONE_BACKSLASH = re.compile(r'\\(?!")|\\(?="?\Z)')
+# `1K` is a 1 and a word; `1e` and `0x1F` are numbers gone wrong.
+_NUMBER = re.compile(r"(?:0(?![xX])|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?(?=[A-DF-Za-df-z_])")
 
 
 def parse_old(text: str) -> Ad:
@@ -44,9 +46,17 @@ def _longest(text: str) -> Expression | None:
         if fault.line > 1:
             return None
         try:
-            return parse(text[: fault.column - 1])
+            return parse(text[: _end_before(text, fault.column - 1)])
         except ClassAdSyntaxError:
             return None
+
+
+def _end_before(text: str, offset: int) -> int:
+    """Where the tokens end that stand before what cannot be read at `offset`."""
+    if text[offset - 1 : offset] == "." and text[offset : offset + 1].isdigit():
+        return offset - 1                   # a real without digits before its point
+    number = _NUMBER.match(text, offset)
+    return number.end() if number else offset
 
 
 def _in_new_syntax(written: str) -> str:

@@ -1,9 +1,8 @@
 """From text to tree.
 
-`classad.lark` says what may be written; `builder.py` makes trees of it; what
-cannot be read becomes a ClassAdSyntaxError here. Lark is imported by the first
-text that is more than a plain literal, because importing it and building its
-tables takes longer than a command may take to start.
+`classad.lark` says what may be written; `tables.py` is what Lark makes of it (see
+`maketables.py`); `builder.py` makes trees; what cannot be read becomes a
+ClassAdSyntaxError here.
 
 Lark reads the grammar and makes the tables; the loop over them is ours. With
 twelve levels of precedence most of what an LALR parser does is to raise an
@@ -13,6 +12,7 @@ operand from one level to the next: `_Reader` takes such a chain in one step.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
@@ -68,38 +68,24 @@ def _reader() -> _Reader:
 
 
 class _Reader:
-    """Runs the tables that Lark makes of the grammar."""
+    """Runs the tables that Lark made of the grammar."""
 
     def __init__(self) -> None:
-        from lark import Lark
-        from lark.parsers.lalr_analysis import Shift
+        # The first text that is more than a plain literal pays for the tables.
+        from dsl.classad.tables import END, IGNORED, RULES, START, STATES, TOKENS
 
         builder = Builder()
-        lark = Lark.open(
-            "classad.lark",
-            rel_to=__file__,
-            parser="lalr",
-            lexer="basic",
-            transformer=builder,
-            maybe_placeholders=False,
-        )
-        tables: Any = lark.parse_interactive("").parser_state.parse_conf
-        self.start, self.end = tables.start_state, tables.end_state
-        self.actions: dict[int, dict[str, tuple[Any, Any]]] = tables.states
-        self.callbacks: dict[Any, Any] = tables.callbacks
-        self.shift = Shift
+        self.start, self.end, self.actions = START, END, STATES
+        self.rules = [_Rule(builder, *rule) for rule in RULES]
         self.tokens = builder.tokens
-        self.units = {rule for rule in tables.callbacks if _only_raises(rule)}
         self.raised: dict[tuple[int, int, str], int] = {}
-        self.values = _scanner(lark, without=())
+        self.values = _scanner(IGNORED, TOKENS)
         # After a value a sign is an operator, even directly before a digit.
-        self.operators = _scanner(lark, without=("INTEGER", "REAL"))
-        self.scanners = {
-            state: self.values if "INTEGER" in actions else self.operators for state, actions in tables.states.items()
-        }
+        self.operators = _scanner(IGNORED, {name: TOKENS[name] for name in TOKENS if name not in ("INTEGER", "REAL")})
+        self.scanners = [self.values if "INTEGER" in row else self.operators for row in STATES]
 
     def read(self, text: str) -> Tree:
-        actions, shift, units, raised = self.actions, self.shift, self.units, self.raised
+        actions, rules, raised = self.actions, self.rules, self.raised
         states: list[int] = [self.start]
         values: list[Any] = []
         place = 0
@@ -114,10 +100,10 @@ class _Reader:
                 action = actions[state].get(name)
                 if action is None:
                     raise self.refused(text, found.start(kind), state)
-                if action[0] is shift:
+                if action >= 0:
                     break
-                rule = action[1]
-                if rule in units:
+                rule = rules[-1 - action]
+                if rule.only_raises:
                     key = states[-2], state, name
                     states[-1] = raised.get(key) or self.raise_operand(key)
                 else:
@@ -127,7 +113,7 @@ class _Reader:
                     return tree
             if len(states) > MAX_OPEN:
                 raise _too_deep(text, found.start(kind))
-            states.append(action[1])
+            states.append(action)
             token = self.tokens.get(name)
             written = found[kind]
             try:
@@ -136,26 +122,32 @@ class _Reader:
                 raise ClassAdSyntaxError(text, *refused.args) from None
             place = found.end()
 
-    def reduce(self, rule: Any, states: list[int], values: list[Any], text: str, place: int) -> None:
-        size = len(rule.expansion)
+    def reduce(self, rule: _Rule, states: list[int], values: list[Any], text: str, place: int) -> None:
+        size = rule.size
         parts = values[len(values) - size :]
         del states[len(states) - size :], values[len(values) - size :]
+        kept: list[Any] = []
+        for at, spliced in rule.kept:
+            if spliced:
+                kept += parts[at]
+            else:
+                kept.append(parts[at])
         try:
-            values.append(self.callbacks[rule](parts))
+            values.append(kept[0] if rule.stands_aside and len(kept) == 1 else rule.make(kept))
         except Refused as refused:
             _, what, why = refused.args
-            raise ClassAdSyntaxError(text, max(0, text.rfind(parts[0], 0, place)), what, why) from None
-        states.append(self.actions[states[-1]][rule.origin.name][1])
+            raise ClassAdSyntaxError(text, max(0, text.rfind(kept[0], 0, place)), what, why) from None
+        states.append(self.actions[states[-1]][rule.name])
 
     def raise_operand(self, key: tuple[int, int, str]) -> int:
         """Follow an operand up the levels that do nothing to it, until something else is to be done."""
         below, state, name = key
         while True:
             action = self.actions[state].get(name)
-            if action is None or action[0] is self.shift or action[1] not in self.units:
+            if action is None or action >= 0 or not self.rules[-1 - action].only_raises:
                 self.raised[key] = state
                 return state
-            state = int(self.actions[below][action[1].origin.name][1])
+            state = self.actions[below][self.rules[-1 - action].name]
             if state == self.end:
                 return state
 
@@ -177,16 +169,25 @@ class _Reader:
 _END = "END_OF_TEXT"
 
 
-def _only_raises(rule: Any) -> bool:
-    return len(rule.expansion) == 1 and rule.options.expand1 and rule.alias is None and not rule.expansion[0].is_term
+class _Rule:
+    """One way to write a syntax class, and what becomes of its parts."""
+
+    __slots__ = ("kept", "make", "name", "only_raises", "size", "stands_aside")
+
+    def __init__(self, builder: Builder, name: str, size: int, kept: tuple[tuple[int, bool], ...],
+                 maker: str | None, stands_aside: bool) -> None:
+        self.name, self.size, self.kept, self.stands_aside = name, size, kept, stands_aside
+        self.make: Callable[[list[Any]], Any] = list if maker is None else getattr(builder, maker, _unmade)
+        self.only_raises = stands_aside and size == 1
 
 
-def _scanner(lark: Any, without: tuple[str, ...]) -> re.Pattern[str]:
+def _unmade(parts: list[Any]) -> Any:
+    raise AssertionError("a rule that always stands aside has several parts")
+
+
+def _scanner(ignored: list[str], tokens: dict[str, str]) -> re.Pattern[str]:
     """Make the pattern of blanks, comments and then one token; the name of its group is that of the terminal."""
-    terminals = [each for each in lark.terminals if each.name not in (*without, *lark.ignore_tokens)]
-    ignored = [each.pattern.to_regexp() for each in lark.terminals if each.name in lark.ignore_tokens]
-    terminals.sort(key=lambda each: (-each.priority, -each.pattern.max_width))
-    named = [f"(?P<{each.name}>{each.pattern.to_regexp()})" for each in terminals]
+    named = [f"(?P<{name}>{pattern})" for name, pattern in tokens.items()]
     return re.compile(f"(?:{'|'.join(ignored)})*+(?:{'|'.join(named)}|(?P<{_END}>\\Z))")
 
 
