@@ -19,18 +19,18 @@ in it; an `Expander` makes any single job of it. Read in this order:
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from dsl.submit.description import Description, Files, Site
+    from dsl.submit.description import Description, Files, Site, Withheld
     from dsl.submit.expander import Expander, paths_of, plain_text
     from dsl.submit.mistakes import Mistake, SubmitErrors
     from dsl.submit.quoting import read_environment
     from dsl.submit.quoting import split as split_arguments
     from dsl.submit.reading import read
 
-__all__ = ["Description", "Expander", "Files", "Mistake", "Site", "SubmitErrors", "paths_of", "plain_text", "read",
-           "read_environment", "split_arguments"]
+__all__ = ["Description", "Expander", "Files", "Mistake", "Site", "SubmitErrors", "Withheld", "paths_of", "plain_text",
+           "read", "read_environment", "split_arguments"]
 
 _HOMES = {
-    "Description": "description", "Files": "description", "Site": "description",
+    "Description": "description", "Files": "description", "Site": "description", "Withheld": "description",
     "Expander": "expander", "paths_of": "expander", "plain_text": "expander",
     "Mistake": "mistakes", "SubmitErrors": "mistakes",
     "read": "reading", "read_environment": "quoting",

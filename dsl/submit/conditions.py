@@ -36,6 +36,9 @@ class _Open:
     outer: bool
     has_else: bool = False
 
+    def decide(self, truth: bool | None) -> None:
+        self.taking, self.taken = truth is True, truth is not False
+
 
 @dataclass(slots=True)
 class Conditions:
@@ -47,13 +50,16 @@ class Conditions:
     def taking(self) -> bool:
         return self._open[-1].taking if self._open else True
 
-    def enter(self, word: str, truth: Callable[[], bool], line: int) -> None:
-        """Take one of the four words; `truth` is asked only if the answer matters."""
+    def enter(self, word: str, truth: Callable[[], bool | None], line: int) -> None:
+        """Take one of the four words; `truth` is asked only if the answer matters.
+
+        If that is None, nobody knows, and no branch is taken.
+        """
         if word == "if":
             outer = self.taking
             opened = _Open(line, False, False, outer)
             self._open.append(opened)
-            opened.taking = opened.taken = outer and truth()
+            opened.decide(truth() if outer else False)
             return
         if not self._open:
             raise BadCondition(f'"{word}" without "if"', "", "Add the if line, or take this one out.")
@@ -69,7 +75,7 @@ class Conditions:
         elif top.taken or not top.outer:
             top.taking = False
         else:
-            top.taking = top.taken = truth()
+            top.decide(truth())
 
     def unclosed(self) -> list[int]:
         """The lines of the `if`s that have no `endif`."""

@@ -18,6 +18,14 @@ PATH_ATTRIBUTES = ("Cmd", "PescProcess", "Iwd", "In", "TransferInput", "PescShar
 """What `paths_of` looks at."""
 
 
+class Withheld(Exception):
+    """Raised by `Files.run` and `Files.standard_input` where a text is only looked at: it is read on without."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(what)
+        self.what = what
+
+
 class Files(Protocol):
     """The files a description may look at. Relative paths start where it was submitted."""
 
@@ -32,10 +40,10 @@ class Files(Protocol):
         """The paths that match, sorted."""
 
     def run(self, command: str) -> tuple[str, int]:
-        """What a command prints, and its exit code; PermissionError where no commands are run."""
+        """What a command prints, and its exit code; PermissionError where no commands are run, or Withheld."""
 
     def standard_input(self) -> str:
-        """All of standard input; PermissionError if there is none to read."""
+        """All of standard input; PermissionError if there is none to read, or Withheld."""
 
     def write_text(self, path: str, text: str) -> None:
         """Keep what a command printed; PermissionError where nothing is written."""

@@ -88,6 +88,13 @@ class Expander:
             raise self._errors("", proc, bad.what, bad.why, bad.cure) from None
         return made
 
+    def row(self, proc: int) -> tuple[str, int]:
+        """The job's row of a sweep as JSON, and which repetition of that row it is; "" and 0 where there is none."""
+        if self._rows is None:
+            return "", 0
+        index, repetition = divmod(proc, self._steps)
+        return self._rows.json(index), repetition
+
     def values(self, cluster: int, proc: int) -> dict[str, str]:
         """What the job's own macros stand for."""
         index, step = divmod(proc, self._steps)

@@ -60,11 +60,12 @@ class Mistake(NamedTuple):
 
 
 class SubmitErrors(DslError):
-    """Everything that is wrong with a submit file."""
+    """Everything that is wrong with a submit file; `warnings` and `refusals` is what would be said without that."""
 
-    def __init__(self, mistakes: Sequence[Mistake]) -> None:
+    def __init__(self, mistakes: Sequence[Mistake], warnings: Sequence[Mistake] = (),
+                 refusals: Sequence[Mistake] = ()) -> None:
         super().__init__("\n".join(map(str, mistakes)))
-        self.mistakes = list(mistakes)
+        self.mistakes, self.warnings, self.refusals = list(mistakes), list(warnings), list(refusals)
 
 
 def shown(text: str, limit: int = 60) -> str:

@@ -73,7 +73,7 @@ def _file_there(command: str, name: str, path: str, files: Files, site: Site) ->
 def _there(command: str, name: str, path: str, files: Files, site: Site) -> list[Said]:
     if files.exists(path):
         return []
-    why = f"It was looked for in {site.iwd}, where pesc_submit was called." if not name.startswith("/") else ""
+    why = f"It was looked for in {site.iwd}; pesc_submit looks where it is called." if not name.startswith("/") else ""
     if " #" in name:
         why = 'A "#" after a value is part of the value; comments stand on lines of their own.'
     if name.startswith('"'):

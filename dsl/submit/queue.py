@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 
-from dsl.submit.description import Files
+from dsl.submit.description import Files, Withheld
 from dsl.submit.forms import BadLine, QueueArguments
 from dsl.submit.including import BadInclude, output_of, text_of
 from dsl.submit.items import BadItems, inline, listed, row, sliced
@@ -12,6 +12,7 @@ from dsl.submit.mistakes import Mistake, shown
 from dsl.submit.parse import parse_queue_arguments
 
 MAX_COUNT = 100_000_000
+NO_ITEMS = "no jobs are queued: there are no items"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,12 +33,17 @@ def queued(expanded: str, written: str, offset: int, reader: Reader, files: File
         steps, warnings = _steps(arguments, reader, start)
         if arguments.source is None:
             return Queued([], [], steps, warnings)
+        part = arguments.slice
         if arguments.source == "from" and (of_table := _TABLE.match(arguments.list.strip())):
-            names, rows = _named_rows(of_table[1], arguments, reader, files, warnings)
+            part = of_table["slice"] or part
+            names, rows = _named_rows(of_table["source"], arguments, reader, files, warnings)
         else:
             names = list(arguments.names) or ["Item"]
             rows = _rows(arguments, len(names), reader, files, warnings)
-        rows, numbers = sliced(rows, arguments.slice)
+        rows, numbers = sliced(rows, part)
+    except Withheld as left:
+        return Queued(list(arguments.names) or ["Item"], [], steps,
+                      [*warnings, reader.mistake(start, 1, left.what, "So its items are not known.")])
     except BadLine as bad:
         exact = expanded == written
         raise BadLine(offset + bad.offset if exact else offset, bad.length if exact else len(written),
@@ -52,23 +58,28 @@ def queued(expanded: str, written: str, offset: int, reader: Reader, files: File
         names += ["Row", "ItemIndex"]
         rows = [[*cells, str(number), str(number)] for cells, number in zip(rows, numbers, strict=True)]
     if not rows:
-        warnings.append(reader.mistake(start, 1, "no jobs are queued: there are no items"))
+        warnings.append(reader.mistake(start, 1, NO_ITEMS))
     return Queued(names, rows, steps, warnings)
 
 
-_TABLE = re.compile(r"table\s+(?!\|)(\S.*)\Z", re.IGNORECASE | re.DOTALL)
+_TABLE = re.compile(r"table(?:\s+|(?=[(\[]))(?P<slice>\[[^\]]*\])?\s*(?!\|)(?P<source>\S.*)\Z",
+                    re.IGNORECASE | re.DOTALL)
 
 
 def _named_rows(source: str, arguments: QueueArguments, reader: Reader, files: Files,
                 warnings: list[Mistake]) -> tuple[list[str], list[list[str]]]:
-    """`from table FILE`: the first row names the columns."""
-    lines = _lines_of(source.strip(), reader, files, warnings)
+    """`from table FILE`, or rows that follow: the first row names the columns."""
+    start = reader.line_number
+    lines = _table(reader) if source.strip() == "(" else _lines_of(source.strip(), reader, files, warnings)
+    lines = [line for line in lines if line.strip()]
     names = [name.strip() for name in lines[0].split(",")] if lines else []
     if not names or not all(_COLUMN.match(name) for name in names):
         raise BadItems(source, f"the first row of {shown(source)} does not name its columns", "",
                        "Write, say: alpha,seed")
-    wanted = list(arguments.names) or names
-    return wanted, [row(line, len(wanted)) for line in lines[1:]]
+    if arguments.names and [name.lower() for name in arguments.names] != [name.lower() for name in names]:
+        warnings.append(reader.mistake(start, 1, f"the columns are called {', '.join(names)}, as the first row says",
+                                       f"{', '.join(arguments.names)} is not looked at, as in HTCondor."))
+    return names, [row(line, len(names)) for line in lines[1:]]
 
 
 _COLUMN = re.compile(r"[A-Za-z_][A-Za-z0-9_.]{0,99}\Z")

@@ -23,7 +23,7 @@ from dsl.submit.statements import Statements
 from dsl.submit.sweeps import BadSweep, Rows
 from dsl.submit.transfer import is_address
 from dsl.submit.values import count, file_list
-from dsl.submit.words import Words
+from dsl.submit.words import AMOUNTS, Words
 
 MAX_JOBS = 100_000_000
 MOST_NONSENSE = 50
@@ -100,7 +100,7 @@ class _Reading:
         described.unused.extend(self.words.unused(self.warnings))
         if self.lines.mistakes:
             unique = dict.fromkeys(self.lines.mistakes)
-            raise SubmitErrors(sorted(unique, key=lambda mistake: mistake.order))
+            raise SubmitErrors(sorted(unique, key=lambda mistake: mistake.order), self.warnings, self.words.refusals)
         return described
 
     def _rows(self) -> int:
@@ -123,6 +123,8 @@ class _Reading:
     def _wrong(self, wrong: Wrong) -> None:
         word = self.words.written_as.get(wrong.command, wrong.command)
         raw = self.lines.macros.get(word.lower(), "")
+        if self.lines.is_open(raw):
+            return
         if " #" in raw:
             wrong.cure = 'A "#" after a value is part of the value; comments stand on lines of their own.'
         if "$" in raw:  # the offset counts in the expanded text: point at the whole value
@@ -188,6 +190,8 @@ class _Reading:
         told = 0
         for command in (*self.raw, *own):
             text = self.raw.get(command) or self.lines.macros.get(command, "")
+            if self.lines.is_open(text):
+                continue
             with suppress(BadMacro):
                 text = self.scope.constant(text) or ""
             for found in nonsense(command, text.strip(), self.template) if text.strip() else ():
@@ -295,12 +299,20 @@ class _Reading:
             except SubmitErrors as errors:
                 self._say_of_job(errors.mistakes[0], proc)
                 return
+            if not self._amounts_are_right(expander, proc):
+                return
         self.scope.used |= expander.scope.used
+
+    def _amounts_are_right(self, expander: Expander, proc: int) -> bool:
+        values = expander.values(1, proc)
+        return all([self.words.check_amount(command, expander.scope.expand(program, values),
+                                            f"This is so for job {proc}.")
+                    for command, program in self.programs.items() if command in AMOUNTS and not program.constant])
 
     def _say_of_job(self, mistake: Mistake, proc: int) -> None:
         command = mistake.file.partition(" of job ")[0]
         why = "\n".join(filter(None, [mistake.why, f"This is so for job {proc}."]))
         if command in self.raw or command.lower() in self.lines.macros:
             self.words.complain(command.lower(), mistake.what, why, mistake.cure)
-        else:
+        elif not self.lines.left_open:
             self.lines.mistakes.append(Mistake(self.lines.name, 0, 0, mistake.what, why, mistake.cure))

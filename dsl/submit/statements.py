@@ -8,7 +8,7 @@ jobs. A line that is wrong is noted and passed over, so that all mistakes come o
 from collections.abc import Mapping, Sequence
 
 from dsl.submit import conditions, several
-from dsl.submit.description import Files
+from dsl.submit.description import Files, Withheld
 from dsl.submit.forms import (
     Assignment,
     Attribute,
@@ -34,7 +34,11 @@ from dsl.submit.sweeping import Sweeping
 from dsl.submit.sweeps import Axis
 
 COMMAND_LINE = "command line"
-NAMING = ("queue", "sweep", "table", "include")
+NAMING = ("queue", "iterate", "sweep", "table", "include")
+
+
+class LeftOpen(Exception):
+    """A line needs a name that lines which are not known may define."""
 
 
 class Statements:
@@ -60,6 +64,8 @@ class Statements:
         """Whether some line was not understood: what is missing may have stood there."""
         self.lost_names = False
         """Whether a line was not understood that may have given names to items."""
+        self.left_open = False
+        """Whether there are lines that nobody asked for: they may define any name."""
         self.scope = Scope(self.macros)
         self.sweeping = Sweeping(files, self.mistakes, self.warnings)
         self._reader = Reader(name, text)
@@ -138,6 +144,20 @@ class Statements:
         line, column = (written.head or written.line).place(written.name_offset)
         return written.reader.mistake(line, column, what, why, cure, len(written.spelled))
 
+    def is_open(self, text: str) -> bool:
+        """Whether `text` needs a name that lines which are not known may define."""
+        if not self.left_open:
+            return False
+        known = JOB_NAMES | {"dollar"} | {name.lower() for name in self.variables}
+        texts, seen = [text], set(known)
+        while texts:
+            for name in _names_in(texts.pop()) - seen:
+                if name not in self.macros and name.replace(".", "_").isidentifier():
+                    return True
+                seen.add(name)
+                texts.append(self.macros.get(name, ""))
+        return False
+
     def _line_of(self, word: str) -> Written | None:
         if word == "queue":
             return self._queue_line or self.sweeping.line
@@ -158,6 +178,8 @@ class Statements:
         except BadMacro as bad:
             number, column = line.place(len(line.text) - len(line.text.lstrip()))
             self.mistakes.append(reader.mistake(number, column, bad.what, bad.why, bad.cure, len(line.text.strip())))
+        except LeftOpen:
+            pass  # said where the lines that are not known belong
 
     def _carry_out(self, reader: Reader, line: Line, statement: Statement) -> None:
         match statement:
@@ -243,9 +265,12 @@ class Statements:
         self._set(name.lower(), body.text, Written(name, reader, body, name_offset, 0, line))
 
     def _condition(self, line: Line, word: str, condition: str, offset: int) -> None:
-        def truth() -> bool:
+        def truth() -> bool | None:
             self._note_references(condition)
-            return conditions.is_true(condition, self._now(condition), self._is_defined)
+            try:
+                return conditions.is_true(condition, self._now(condition), self._is_defined)
+            except LeftOpen:
+                return None
 
         try:
             self._conditions.enter(word, truth, line.place(0)[0])
@@ -254,15 +279,17 @@ class Statements:
 
     def _is_defined(self, name: str) -> bool:
         self.scope.used.add(name.lower())
+        if self.left_open and name.lower() not in self.macros:
+            raise LeftOpen
         return bool(self.macros.get(name.lower(), "").strip())
 
     def _queue(self, reader: Reader, line: Line, arguments: str, offset: int) -> None:
         if reader is not self._reader:
             how = "included" if reader.included else "appended"
-            raise BadLine(line.text.lower().index("queue"), 5, f"queue cannot be {how}", "",
+            raise BadLine(line.indent, 5, f"queue cannot be {how}", "",
                           "Write it into the file that is submitted.")
         self._take_appended()
-        written = Written("queue", reader, line, line.text.lower().index("queue"), offset)
+        written = Written("queue", reader, line, line.indent, offset)
         self._queue_line = self._queue_line or written
         self._note_references(arguments)
         expanded = self._now(arguments)
@@ -307,6 +334,11 @@ class Statements:
             found = included(how, expanded.strip(), self.files)
         except BadInclude as bad:
             raise BadLine(offset, max(len(target), 1), bad.what, bad.why, bad.cure) from None
+        except Withheld as left:
+            self.left_open = self.lost_lines = self.lost_names = True
+            self.warnings.append(reader.mistake(*line.place(offset), left.what, "So its lines are not known.", "",
+                                                max(len(target), 1)))
+            return
         number = line.place(offset)[0]
         if found.warning:
             self.warnings.append(reader.mistake(*line.place(offset), found.warning, "", "", max(len(target), 1)))
@@ -356,15 +388,20 @@ class Statements:
         """`text` with the macros set so far; None if it differs from job to job."""
         if "$" not in text:
             return text
+        if self.is_open(text):
+            raise LeftOpen
         scope = Scope(self.macros)
         result = scope.constant(text)
         self.scope.used |= scope.used
         return result
 
     def _note_references(self, text: str) -> None:
-        if "$" not in text:
-            return
-        try:
-            self.referenced |= references(scan(text))
-        except TooDeep:
-            return  # said when it is expanded
+        self.referenced |= _names_in(text)
+
+
+def _names_in(text: str) -> set[str]:
+    """The macros that `text` names."""
+    try:
+        return references(scan(text)) if "$" in text else set()
+    except TooDeep:
+        return set()  # said when it is expanded

@@ -6,8 +6,9 @@ axes in their written order: the last one goes round fastest.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from math import isfinite
 from typing import Protocol
 
 from dsl.submit.expressions import quote
@@ -68,7 +69,7 @@ class BadSweep(Exception):
 class Rows(Sequence[list[str]]):
     """The rows of a sweep, each made when it is asked for. Nothing is taken on trust: BadSweep."""
 
-    __slots__ = ("_axes", "_count", "_known", "names")
+    __slots__ = ("_axes", "_count", "_kinds", "_known", "names")
 
     def __init__(self, axes: Iterable[AxisLike]) -> None:
         self._axes = list(axes)
@@ -79,6 +80,7 @@ class Rows(Sequence[list[str]]):
             if self._count > MOST_ROWS:
                 raise BadSweep(f"the sweep has more than {MOST_ROWS:,} rows")
         self.names = [name for axis in self._axes for name in axis.names]
+        self._kinds = [kind for axis in self._axes for kind in axis.kinds]
         self._known: list[dict[int, tuple[list[str], str]]] = [{} for _ in self._axes]
 
     def _check(self, axis: AxisLike) -> None:
@@ -102,6 +104,14 @@ class Rows(Sequence[list[str]]):
     def record(self, index: int) -> str:
         """Row `index` as a ClassAd record."""
         return f"[ {'; '.join(fields for _, fields in self._factors(index))} ]"
+
+    def json(self, index: int) -> str:
+        """Row `index` as a JSON object on one line; numbers are written as they stand in the row."""
+        from json import dumps  # only the schedd asks
+
+        members = (f"{dumps(name)}: {_json(cell, kind, dumps)}"
+                   for name, cell, kind in zip(self.names, self[index], self._kinds, strict=True))
+        return f"{{{', '.join(members)}}}"
 
     def _factors(self, index: int) -> list[tuple[list[str], str]]:
         """What each axis gives to a row: its cells, and the same as fields of a record."""
@@ -191,3 +201,11 @@ def _literal(cell: str, kind: str) -> str:
     if kind == TRUTH and cell.lower() in ("true", "false"):
         return cell.lower()
     return quote(cell)
+
+
+def _json(cell: str, kind: str, dumps: Callable[..., str]) -> str:
+    if kind == NUMBER and _NUMBER.match(cell) and not _LEADING_ZERO.match(cell) and isfinite(float(cell)):
+        return cell.removeprefix("+")
+    if kind == TRUTH and cell.lower() in ("true", "false"):
+        return cell.lower()
+    return dumps(cell, ensure_ascii=False)

@@ -6,6 +6,7 @@ are read, checked and expanded; a submission with a refused one is refused, neve
 queued without it.
 """
 
+import re
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -214,7 +215,11 @@ def find(word: str) -> Command | None:
 
 def is_resource(word: str) -> bool:
     """Whether `word` asks for a resource that only some pools know: `request_widgets`."""
-    return word.startswith("request_") and len(word) > len("request_") and word not in BY_WORD and word not in WRONG
+    return bool(_RESOURCE.match(word)) and word not in BY_WORD and word not in WRONG
+
+
+_RESOURCE = re.compile(r"request_(?!(?:true|false|undefined|error|is|isnt)\Z)[a-z_][a-z0-9_]*\Z", re.IGNORECASE)
+"""What follows `request_` names an attribute of machines, so it cannot be any word."""
 
 
 def carried_out() -> list[str]:

@@ -17,8 +17,8 @@ from dsl.submit.values import without_quotes
 
 _NEGATIVE = re.compile(r"\s*-\s*[0-9.]")
 _BARE_NAME = re.compile(r"[A-Za-z_]\w*\Z")
-_AMOUNTS = {"request_cpus": "a number of cores", "request_memory": "an amount of memory",
-            "request_disk": "an amount of disk space", "max_retries": "a number of retries"}
+AMOUNTS = {"request_cpus": "a number of cores", "request_memory": "an amount of memory",
+           "request_disk": "an amount of disk space", "max_retries": "a number of retries"}
 MOST_CANDIDATES, MOST_GUESSES = 500, 20
 NEEDS = {
     **dict.fromkeys(("require_gpus", "gpus_minimum_capability", "gpus_maximum_capability", "gpus_minimum_memory",
@@ -111,6 +111,8 @@ class Words:
                                    len(fragment) if offset >= 0 else max(len(raw), 1))
 
     def complain(self, command: str, what: str, why: str = "", cure: str = "") -> None:
+        if self.lines.is_open(self.lines.macros.get(self.written_as.get(command, command).lower(), "")):
+            return
         self.lines.mistakes.append(self.mistake(command, what, why, cure))
 
     def is_misspelt(self, *commands: str) -> bool:
@@ -118,14 +120,16 @@ class Words:
         return any(nearest(word, commands) for word in self.lines.written
                    if find(word) is None and word not in self.lines.referenced)
 
-    def check_amount(self, command: str, text: str | None) -> None:
-        """HTCondor takes any expression for an amount; in a `.pesc` file -1 and `lots` are mistakes."""
-        if not self.is_strict or command not in _AMOUNTS or text is None:
-            return
+    def check_amount(self, command: str, text: str | None, why: str = "") -> bool:
+        """Whether it is one. HTCondor takes any expression; in a `.pesc` file -1 and `lots` are mistakes."""
+        if not self.is_strict or command not in AMOUNTS or text is None:
+            return True
         text = text.strip()
-        if _NEGATIVE.match(text) or (_BARE_NAME.match(text) and text.lower() != "undefined"):
-            self.complain(command, f"{shown(text)!r} is not {_AMOUNTS[command]}", "",
-                          f"Write, say: {command} = {'2G' if BY_WORD[command].kind in (Kind.MEMORY, Kind.DISK) else 4}")
+        if not _NEGATIVE.match(text) and (not _BARE_NAME.match(text) or text.lower() == "undefined"):
+            return True
+        self.complain(command, f"{shown(text)!r} is not {AMOUNTS[command]}", why,
+                      f"Write, say: {command} = {'2G' if BY_WORD[command].kind in (Kind.MEMORY, Kind.DISK) else 4}")
+        return False
 
     def say_undefined(self, warnings: list[Mistake]) -> None:
         """Macros that nothing defines are empty: in a `.pesc` file a mistake."""
@@ -156,7 +160,8 @@ class Words:
             if word.startswith("+") or "." in word or (not late and word in used):
                 continue
             unused.append(self.lines.spelled(word))
-            (self.lines.mistakes if self.is_strict else warnings).append(self._unused(word, late))
+            sure = self.is_strict and (late or not self.lines.left_open)
+            (self.lines.mistakes if sure else warnings).append(self._unused(word, late))
         swept = {name for axis in self.lines.sweep for name in axis.names}  # they are in the job's row
         for name in self.lines.variables:
             if name in swept:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from dsl.submit import Site, read
+from dsl.submit import Site, SubmitErrors, Withheld, read
 
 
 def test_an_included_line_stands_where_it_is_included(described):
@@ -111,3 +111,48 @@ def test_a_command_that_fails_is_a_warning():
 def test_items_come_from_commands_and_standard_input(source, items):
     found = asked(f"process = a.py\nparameters = $(x)\nqueue x from {source}\n", Commands("1\n2\n"))
     assert found.items == items
+
+
+class OnlyLooking(Commands):
+    """A world in which nothing is run and nobody is asked."""
+
+    def run(self, command):
+        raise Withheld(f"{command} is not run")
+
+    def standard_input(self):
+        raise Withheld("standard input is not read")
+
+
+def looked_at(text, name="job.pesc"):
+    """What is said of a text in that world: mistakes, then warnings, each as line and what."""
+    try:
+        found = read(text, name=name, files=OnlyLooking(""), site=Site(iwd="/here"))
+    except SubmitErrors as errors:
+        mistakes, warnings = errors.mistakes, errors.warnings
+    else:
+        mistakes, warnings = [], found.warnings
+    return [(said.line, said.what) for said in mistakes], [(said.line, said.what) for said in warnings]
+
+
+def test_what_a_command_that_is_not_run_may_define_is_no_mistake():
+    assert looked_at("include command : ./gen --all\nprocess = $(program).py\nrequest_memory = $(mib) * 2\n"
+                     "repetitions = $(n)\nparameters = $INT(k) $(more)\ngetenv = $(names)\n+Tag = $(tag) + \n"
+                     "if $(quick)\n  requirements = (((\nelse\n  error : too slow\nendif\n"
+                     "if defined base\n  repetitions = x\nelif true\n  repetitions = y\nendif\n"
+                     "include : $(base).inc\nsweep x in 1..$(last)\n") == ([], [(1, "./gen --all is not run")])
+    assert looked_at("./gen |\n") != ([], [])
+    assert looked_at("include : ./gen |\n") == ([], [(1, "./gen is not run")])
+
+
+def test_what_is_wrong_beside_a_command_that_is_not_run_is_still_said():
+    mistakes, warnings = looked_at("include command : ./gen\nprocess = a.py\nrepetitions = ten\npriority = $(p\n"
+                                   "parameters = $(x) $(y:1)\nmine = 1\nalpha = $(mine) $(nobody)\n")
+    assert mistakes == [(3, "'ten' is not a number of repetitions"),
+                        (4, "'$(p' is not a whole number")]
+    assert warnings == [(1, "./gen is not run"), (7, 'unknown command "alpha"')]
+
+
+@pytest.mark.parametrize(("source", "what"), [("./gen |", "./gen is not run"), ("-", "standard input is not read")])
+def test_the_names_of_items_that_are_not_known_count(source, what):
+    text = f"process = a.py\nparameters = $(x) $(y) $(z)\nrequest_memory = $(x)\nqueue x, y from {source}\n"
+    assert looked_at(text) == ([(2, "nothing defines the macro $(z)")], [(4, what)])
