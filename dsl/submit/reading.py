@@ -305,9 +305,9 @@ class _Reading:
 
     def _amounts_are_right(self, expander: Expander, proc: int) -> bool:
         values = expander.values(1, proc)
-        return all([self.words.check_amount(command, expander.scope.expand(program, values),
-                                            f"This is so for job {proc}.")
-                    for command, program in self.programs.items() if command in AMOUNTS and not program.constant])
+        right = [self.words.check_amount(name, expander.scope.expand(program, values), f"This is so for job {proc}.")
+                 for name, program in self.programs.items() if name in AMOUNTS and not program.constant]
+        return all(right)
 
     def _say_of_job(self, mistake: Mistake, proc: int) -> None:
         command = mistake.file.partition(" of job ")[0]

@@ -157,7 +157,8 @@ class Words:
         unused = []
         for word in dict.fromkeys([*self.lines.written, *self.lines.after_queue]):
             late = word in self.lines.after_queue
-            if word.startswith("+") or "." in word or (not late and word in used):
+            # HTCondor says nothing of names with a dot.
+            if word.startswith(("+", "my.")) or ("." in word and not self.is_strict) or (not late and word in used):
                 continue
             unused.append(self.lines.spelled(word))
             sure = self.is_strict and (late or not self.lines.left_open)

@@ -18,6 +18,7 @@ from dsl.classad import (
     is_true,
     literal,
     parse,
+    parse_old,
     quote,
     symmetric_match,
 )
@@ -165,3 +166,14 @@ def test_evaluating_leaves_the_ad_as_it_was() -> None:
 def test_an_expression_is_told_from_its_value() -> None:
     assert literal(5).is_literal and not parse("2 + 3").is_literal
     assert isinstance(parse("2 + 3"), Expression)
+
+
+@pytest.mark.parametrize(("written", "read"), [
+    ("1K", "1"), ("1 + 2K", "1 + 2"), ("-1KB * 2", "-1"), ("1.5G", "1.500000000000000E+00"), ("x.1K", "x"),
+    ("1E5x", "1.000000000000000E+05"), ("1.5.5", "1.500000000000000E+00"), ("0K", "0"),
+    ("1e", None), ("0x1F", None), ("1.", None), ("00K", None), ("(1K)", None),
+])
+def test_a_word_that_follows_a_number_in_old_syntax_is_left_out(written: str, read: str | None) -> None:
+    ad = parse_old(f"A = {written}\nB = 2")
+    assert (str(ad["A"]) if "A" in ad else None) == read
+    assert "B" in ad

@@ -252,6 +252,35 @@ def test_a_bad_item_is_named_with_its_job(mistakes):
     assert (found.line, found.why.splitlines()[-1]) == (2, "This is so for job 1.")
 
 
+@pytest.mark.parametrize(("lines", "what"), [
+    ("request_memory = $(m)\nqueue m in (2G lots)", "'lots' is not an amount of memory"),
+    ("request_cpus = $(m)\nsweep m in (1, -2)", "'-2' is not a number of cores"),
+])
+def test_an_item_that_is_no_amount_is_named_with_its_job(mistakes, lines, what):
+    found = only(mistakes(f"process = a.py\n{lines}\n"))
+    assert (found.line, found.what, found.why) == (2, what, "This is so for job 1.")
+
+
+@pytest.mark.parametrize("word", ["request_true", "request_0x", "request_a.b", "request_"])
+def test_a_resource_has_a_name_that_machines_can_have(mistakes, word):
+    assert only(mistakes(f"process = a.py\n{word} = 1\n")).line == 2
+
+
+@pytest.mark.parametrize("expression", [
+    "false", "undefined", "TARGET.Memory > 5 && false", "RequestCpus > 4", 'strcmp("a", "b") == 0', "5 - 5",
+])
+def test_requirements_that_no_machine_can_meet_are_a_mistake(mistakes, expression):
+    found = only(mistakes(f"process = a.py\nrequirements = {expression}\n"))
+    assert (found.line, found.column, found.what) == (2, 16, "this can never be true")
+
+
+@pytest.mark.parametrize("expression", [
+    "Memory > 10", "JobStatus == 1", 'Machine == "a"', "NumJobStarts > 3", "$(Process) == 3", "true",
+])
+def test_requirements_that_some_machine_may_meet_are_none(described, expression):
+    assert described(f"process = a.py\nrequirements = {expression}\n").warnings == []
+
+
 def test_a_mistake_on_the_command_line_says_so(mistakes):
     assert only(mistakes("process = a.py\n", variables={"repetitions": "x"})).file == "command line"
     assert only(mistakes("process = a.py\n", appended=["repetitions = x"])).file == "-append"

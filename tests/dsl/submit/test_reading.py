@@ -216,3 +216,24 @@ def test_a_word_that_means_nothing_is_a_mistake_where_it_is_asked_for(described)
     assert described("process = a.py\nfoo = 1\n", strict=False).unused == ["foo"]
     with pytest.raises(SubmitErrors, match='unknown command "foo"'):
         described("process = a.py\nfoo = 1\nqueue\n", name="job.sub", strict=True)
+
+
+@pytest.mark.parametrize(("line", "count"), [
+    ("iterate", 1), ("iterate 3", 3), ("Iterate x in (a b)", 2), ("iterate = 2\nqueue $(iterate)", 2),
+    ("queue iterate in (a b)", 2),
+])
+def test_iterate_is_another_word_for_queue(described, line, count):
+    assert described(f"executable = run.sh\n{line}\n", name="job.sub").count == count
+
+
+@pytest.mark.parametrize(("line", "parameters"), [
+    ("queue from table t.csv", ["1 2", "3 4 5", "5 6"]),
+    ("queue x, y from table t.csv", ["1 2", "3 4 5", "5 6"]),
+    ("queue from table [1:] t.csv", ["3 4 5", "5 6"]),
+    ("queue from [::2] table t.csv", ["1 2", "5 6"]),
+    ("queue from table (\na,b\n7,8\n)", ["7 8"]),
+])
+def test_the_first_row_of_a_table_names_the_columns(described, line, parameters):
+    found = described(f"executable = run.sh\narguments = $(a) $(b)\n{line}\n", name="job.sub",
+                      files={"t.csv": "a,b\n1,2\n3,4 5\n5,6\n"})
+    assert values(found, "Args") == [f'"{words}"' for words in parameters]
