@@ -4,12 +4,15 @@
       rank-0/ …            the files of each job, and its stdout and stderr
       output.txt           the ranks' output.txt, one after the other
       stdout.txt           the ranks' stdout, likewise
+      rows.csv             of a sweep: each rank's row, how it ended, what it used, its output
       summary.json|.txt    how each rank ended, and where
 
 What is here already, whole, is not sent again: an interrupted fetch is simply given again.
 """
 
 import hashlib
+import io
+import itertools
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -36,6 +39,11 @@ PACK_FILES = 500
 PACK_BYTES = 8 * 1024**2
 TOLD_FAILURES = 20
 STREAMS = ("stdout", "stderr")
+ROWS = "rows.csv"
+BEFORE_ROW, AFTER_ROW = ("rank", "repetition"), (
+    "status", "exit_code", "signal", "wall_seconds", "cpu_seconds", "memory_mib", "machine", "output")
+"""Columns of ROWS, before those of the row and after them."""
+SHORT_OUTPUT_BYTES = 1000
 EMPTY_SHA256 = hashlib.sha256(b"").hexdigest()
 
 
@@ -109,15 +117,17 @@ def fetch_cluster(client: Client, cluster: int, folder: str) -> FetchSummary:
         for manifest_line in client.lines(f"/v1/clusters/{cluster}/outputs"):
             manifest.write(manifest_line.rstrip(b"\n") + b"\n")
         bringer = _Bringer(client, target, summary)
-        for outputs in _read(manifest):
+        places: list[tuple[int, int]] = []
+        for place, outputs in _read(manifest):
             summary.ranks += 1
+            places.append((outputs.proc, place))
             for wanted in _files_of(outputs, summary):
                 bringer.bring(wanted)
         bringer.flush()
-        ranks = [_Rank.of(outputs) for outputs in _read(manifest)]
-        ranks.sort(key=lambda rank: rank.rank)
+        ranks = _Ranks(manifest, places)
         _join(target, summary, ranks, "output.txt", "output.txt")
         _join(target, summary, ranks, "stdout", "stdout.txt")
+        _write_rows(target, summary, ranks)
         _write_summary(target, ranks)
     return summary
 
@@ -161,15 +171,26 @@ def _files_of(outputs: ClusterOutputs, summary: FetchSummary) -> Iterator[_Wante
         yield _Wanted((place, *parts), file)
 
 
-def _read(manifest: IO[bytes]) -> Iterator[ClusterOutputs]:
+_OUTPUTS = msgspec.json.Decoder(ClusterOutputs)
+_ROW = msgspec.json.Decoder(dict[str, Any], float_hook=str)
+"""Keeps decimals as they are written."""
+
+
+def _read(manifest: IO[bytes]) -> Iterator[tuple[int, ClusterOutputs]]:
+    """The list of outputs: where each line begins, and what it says."""
     manifest.seek(0)
-    decode = msgspec.json.Decoder(ClusterOutputs).decode
+    place = 0
     for number, manifest_line in enumerate(manifest, 1):
         try:
-            yield decode(manifest_line)
+            yield place, _OUTPUTS.decode(manifest_line)
         except msgspec.MsgspecError as error:
-            raise Problem("broken_answer", f"Line {number} of the list of outputs was not understood: {error}.",
-                          "Are command and schedd of the same version?") from None
+            raise _not_understood(f"Line {number} of the list of outputs", error) from None
+        place += len(manifest_line)
+
+
+def _not_understood(what: str, error: msgspec.MsgspecError) -> Problem:
+    return Problem("broken_answer", f"{what} was not understood: {error}.",
+                   "Are command and schedd of the same version?")
 
 
 # --- bringing them ----------------------------------------------------------------------
@@ -212,8 +233,7 @@ class _Bringer:
         try:
             pack = msgspec.msgpack.decode(content, type=dict[str, bytes])
         except msgspec.MsgspecError as error:
-            raise Problem("broken_answer", f"A pack of contents was not understood: {error}.",
-                          "Are command and schedd of the same version?") from None
+            raise _not_understood("A pack of contents", error) from None
         for sha256, all_wanted in waiting.items():
             small = pack.get(sha256)
             if small is not None and hashlib.sha256(small).hexdigest() != sha256:
@@ -297,11 +317,17 @@ class _Rank(NamedTuple):
     """How a rank ended, without its list of files."""
 
     rank: int
+    repetition: int
+    row: dict[str, Any]
+    row_json: str
     status: int
     exit_code: int | None
     signal: int | None
     machine: str
-    warnings: tuple[str, ...]
+    warnings: list[str]
+    wall_seconds: float
+    cpu_seconds: float
+    memory_mib: float
     left: frozenset[str]
     """Which of the files that are joined it has."""
 
@@ -310,13 +336,33 @@ class _Rank(NamedTuple):
         left = {file.path for file in outputs.files if file.path == "output.txt"}
         if outputs.stdout is not None and outputs.stdout.size:
             left.add("stdout")
-        return cls(outputs.proc, outputs.status, outputs.exit_code, outputs.signal, outputs.machine,
-                   tuple(outputs.warnings), frozenset(left))
+        try:
+            row = _ROW.decode(outputs.row) if outputs.row else {}
+        except msgspec.MsgspecError as error:
+            raise _not_understood(f"The row of rank {outputs.proc}", error) from None
+        return cls(outputs.proc, outputs.repetition, row, outputs.row, outputs.status, outputs.exit_code,
+                   outputs.signal, outputs.machine, outputs.warnings, outputs.wall_seconds, outputs.cpu_seconds,
+                   outputs.memory_mib, frozenset(left))
 
     @property
     def as_json(self) -> dict[str, Any]:
-        return {"rank": self.rank, "status": status_word(self.status), "exit_code": self.exit_code,
-                "signal": self.signal, "machine": self.machine, "warnings": list(self.warnings)}
+        row = {"row": msgspec.Raw(self.row_json.encode()), "repetition": self.repetition} if self.row else {}
+        return {"rank": self.rank, **row, "status": status_word(self.status), "exit_code": self.exit_code,
+                "signal": self.signal, "machine": self.machine, "wall_seconds": self.wall_seconds,
+                "cpu_seconds": self.cpu_seconds, "memory_mib": self.memory_mib, "warnings": self.warnings}
+
+
+class _Ranks:
+    """All ranks in their order; each is read again when its turn comes, for a million fit in no memory."""
+
+    def __init__(self, manifest: IO[bytes], places: list[tuple[int, int]]) -> None:
+        self._manifest = manifest
+        self._places = sorted(places)
+
+    def __iter__(self) -> Iterator[_Rank]:
+        for _, place in self._places:
+            self._manifest.seek(place)
+            yield _Rank.of(_OUTPUTS.decode(self._manifest.readline()))
 
 
 def status_word(status: int) -> str:
@@ -359,7 +405,53 @@ def _append(file: IO[bytes], part: IO[bytes]) -> None:
         file.write(b"\n")
 
 
-def _write_summary(target: Folder, ranks: list[_Rank]) -> None:
+def _write_rows(target: Folder, summary: FetchSummary, ranks: Iterable[_Rank]) -> None:
+    """Write the table of a sweep: a line for each rank, its row beside how it ended and what came out."""
+    having = (rank for rank in ranks if rank.row)
+    first = next(having, None)
+    if first is None:
+        target.remove((ROWS,))
+        return
+    import csv  # most clusters are no sweeps
+
+    names = list(first.row)
+    with target.replacing((ROWS,)) as file:
+        text = io.TextIOWrapper(file, "utf-8", "replace", newline="")
+        table = csv.writer(text, lineterminator="\n")
+        table.writerow([*BEFORE_ROW, *map(_column, names), *AFTER_ROW])
+        for rank in itertools.chain([first], having):
+            table.writerow([
+                rank.rank, rank.repetition, *(_cell(rank.row.get(name)) for name in names), status_word(rank.status),
+                rank.exit_code, rank.signal, rank.wall_seconds, rank.cpu_seconds, rank.memory_mib, rank.machine,
+                _short_output(target, rank)])
+        text.flush()
+        text.detach()
+    summary.joined.append(ROWS)
+
+
+def _column(name: str) -> str:
+    """The name of a column of the row; one that is called like one of ours is told apart."""
+    return f"row.{name}" if name in BEFORE_ROW + AFTER_ROW else name
+
+
+def _cell(value: Any) -> Any:
+    return ("false", "true")[value] if isinstance(value, bool) else value
+
+
+def _short_output(target: Folder, rank: _Rank) -> str:
+    """The rank's output.txt if it is one short line."""
+    if "output.txt" not in rank.left:
+        return ""
+    try:
+        with target.open((f"rank-{rank.rank}", "output.txt")) as file:
+            begins = file.read(SHORT_OUTPUT_BYTES + 1)
+    except OSError:
+        return ""    # it was told as a failure when the outputs were joined
+    line = begins.decode("utf-8", "replace").strip()
+    return line if len(begins) <= SHORT_OUTPUT_BYTES and len(line.splitlines()) == 1 else ""
+
+
+def _write_summary(target: Folder, ranks: Iterable[_Rank]) -> None:
     with target.replacing(("summary.json",)) as file:
         file.write(b"[")
         for index, rank in enumerate(ranks):

@@ -66,6 +66,10 @@ class Program(msgspec.Struct, frozen=True, omit_defaults=True):
     parameters: list[str] = []
     rank: int = 0
     world_size: int = 1
+    row: str = ""
+    """Its row of a sweep or table, as JSON; "" where there is none. Numbers stay as they were written."""
+    repetition: int = 0
+    """Which of the repetitions of that row it is, from 0."""
     stdin: Content | None = None
     inputs: list[NamedContent] = []
     shared: list[NamedContent] = []

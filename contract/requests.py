@@ -142,6 +142,15 @@ class ClusterOutputs(msgspec.Struct, frozen=True):
     stdout_path: str = ""
     """Where the submit file wants it (`output =`), "" if nowhere."""
     stderr_path: str = ""
+    row: str = ""
+    """Its row of a sweep or table, as JSON; "" where there is none."""
+    repetition: int = 0
+    """Which of the repetitions of that row it is, from 0."""
+    wall_seconds: float = 0.0
+    """All its runs together, as the next one."""
+    cpu_seconds: float = 0.0
+    memory_mib: float = 0.0
+    """The most that any of its runs used."""
 
 
 class TokenRequest(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -197,9 +197,12 @@ def _singles(row: HistoryRow, proc: int | None) -> Iterator[Job]:
 def _outputs(cluster: Cluster, proc: int, job: Job) -> ClusterOutputs:
     ad = shown_ad(cluster, proc, None)
     out, err = ad.evaluate("Out"), ad.evaluate("Err")
+    row, repetition = cluster.row(proc)
     return ClusterOutputs(
         proc, int(job.status), job.exit_code, job.exit_signal, job.last_machine, job.stdout, job.stderr, job.files,
         job.warnings, out if isinstance(out, str) else "", err if isinstance(err, str) else "",
+        row, repetition, round(job.wall_seconds, 3), round(job.user_seconds + job.system_seconds, 6),
+        round(job.memory_mib, 1),
     )
 
 

@@ -154,13 +154,18 @@ class Cluster:
 
     def varying(self, proc: int) -> dict[str, str]:
         """Attributes of job `proc` that the template does not have, as ClassAd text."""
-        if not self._varies:
-            return {}
+        return self._expanded_by().attributes(self.id, proc) if self._varies else {}
+
+    def row(self, proc: int) -> tuple[str, int]:
+        """Its row of a sweep as JSON, and which repetition of that row; "" and 0 where nothing is swept."""
+        return self._expanded_by().row(proc) if self.record.submission.sweep else ("", 0)
+
+    def _expanded_by(self) -> Expander:
         if self._expander is None:
             s = self.record.submission
             self._expander = Expander(s.varying, s.macros, s.item_names, s.items, s.steps, cluster=self.id,
                                       sweep=s.sweep)
-        return self._expander.attributes(self.id, proc)
+        return self._expander
 
     def in_rest(self, proc: int) -> bool:
         return self.state.next_proc <= proc < self.count and proc not in self.ahead

@@ -22,7 +22,7 @@ NO_FILE = frozenset({"", "/dev/null"})
 
 
 def program_of(cluster: Cluster, proc: int, claim: Amounts) -> Program:
-    """What job `proc` starts; made once per cluster where only rank and limits differ."""
+    """What job `proc` starts; made once per cluster where only rank, row and limits differ."""
     program = cluster.program
     if program is None:
         varying = {name.lower() for name in cluster.varying(proc)}
@@ -30,8 +30,9 @@ def program_of(cluster: Cluster, proc: int, claim: Amounts) -> Program:
         program = _make(cluster, ad, proc)
         if _is_for_all(ad, varying):
             cluster.program = program
+    row, repetition = cluster.row(proc)
     return msgspec.structs.replace(
-        program, rank=proc,
+        program, rank=proc, row=row, repetition=repetition,
         memory_limit_mib=(program.memory_limit_mib and claim.memory_mib) or None,
         disk_limit_kib=(program.disk_limit_kib and claim.disk_kib) or None,
     )

@@ -7,17 +7,21 @@ arguments are the user's alone, as in HTCondor. Either way the environment is a
 clean one: nothing of the startd's own comes through.
 """
 
-import json
 import os.path
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 from contract.messages import Grant, Program
 
 MASTER_ADDRESS = "127.0.0.1"
 MASTER_PORT = 0
 """Only parallel jobs, which come with their own issue, get a port."""
+
+MOST_ROW_BYTES = 100_000
+"""Of the variable PESC_ROW: the kernel starts no program with one of 128 KiB. A longer row is in PESC_JOB alone."""
 
 INTERPRETERS = {
     ".py": ("python3",),
@@ -107,6 +111,10 @@ def environment(grant: Grant, folders: Folders, person: Person) -> dict[str, str
         "PESC_RANK": str(program.rank),
         "PESC_WORLD_SIZE": str(program.world_size),
     }
+    if program.row:
+        base["PESC_REPETITION"] = str(program.repetition)
+        if len(program.row.encode()) <= MOST_ROW_BYTES:
+            base["PESC_ROW"] = program.row
     if program.contract:
         base |= {
             "PESC_APP_DIR": folders.app,
@@ -140,9 +148,11 @@ def job_file(grant: Grant, folders: Folders) -> bytes:
         "cpus": grant.claim.cpus,
         "memory_mib": grant.claim.memory_mib,
         "disk_kib": grant.claim.disk_kib,
-        "ad": _sorted(grant.ad),
     }
-    return json.dumps(content, indent=2, ensure_ascii=False).encode() + b"\n"
+    if program.row:
+        content |= {"row": msgspec.Raw(program.row.encode()), "repetition": program.repetition}
+    content["ad"] = _sorted(grant.ad)
+    return msgspec.json.format(msgspec.json.encode(content), indent=2) + b"\n"
 
 
 def parameters_text(parameters: list[str]) -> str:

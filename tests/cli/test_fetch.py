@@ -77,6 +77,50 @@ def test_what_is_here_already_is_not_sent_again(cluster, tmp_path):
     assert (tmp_path / "rank-0/b").read_bytes() == b"second"
 
 
+def test_the_rows_of_a_sweep_come_as_one_table_beside_what_became_of_them(cluster, tmp_path):
+    used = {"wall_seconds": 1.5, "cpu_seconds": 0.25, "memory_mib": 12.0}
+    long = b"one\ntwo\n"
+    ranks = [
+        a_rank(10, [a_file("output.txt", long)], repetition=1, **used,
+               row='{"alpha": 0.20, "how": "a, b", "ok": true}'),
+        a_rank(2, [a_file("output.txt", b"0.75\n")], **used, row='{"alpha": 0.10, "how": "007", "ok": false}'),
+        a_rank(3, status=3, exit_code=None, signal=9, row='{"alpha": 0.10, "how": "\u00fc", "ok": true}'),
+    ]
+    pool = cluster(ranks, [long, b"0.75\n"])
+    summary = fetch_cluster(pool.client, 12, str(tmp_path))
+    assert (tmp_path / "rows.csv").read_text() == (
+        "rank,repetition,alpha,how,ok,status,exit_code,signal,wall_seconds,cpu_seconds,memory_mib,machine,output\n"
+        "2,0,0.10,007,false,completed,0,,1.5,0.25,12.0,lab-1,0.75\n"
+        "3,0,0.10,ü,true,removed,,9,0.0,0.0,0.0,lab-1,\n"
+        '10,1,0.20,"a, b",true,completed,0,,1.5,0.25,12.0,lab-1,\n')
+    assert summary.joined == ["output.txt", "rows.csv"]
+    text = (tmp_path / "summary.json").read_text()
+    assert '"alpha": 0.20' in text
+    assert [(rank["rank"], rank["row"], rank["repetition"], rank["wall_seconds"]) for rank in json.loads(text)] == [
+        (2, {"alpha": 0.1, "how": "007", "ok": False}, 0, 1.5), (3, {"alpha": 0.1, "how": "ü", "ok": True}, 0, 0.0),
+        (10, {"alpha": 0.2, "how": "a, b", "ok": True}, 1, 1.5)]
+
+
+def test_a_column_that_is_called_like_one_of_ours_is_told_apart(cluster, tmp_path):
+    fetch_cluster(cluster([a_rank(0, row='{"rank": 5, "x": 1}')], []).client, 12, str(tmp_path))
+    assert (tmp_path / "rows.csv").read_text().startswith("rank,repetition,row.rank,x,status,")
+
+
+def test_a_cluster_without_rows_has_no_table_of_them(cluster, tmp_path):
+    (tmp_path / "rows.csv").write_text("of another fetch")
+    fetch_cluster(cluster([a_rank(0)], []).client, 12, str(tmp_path))
+    assert not (tmp_path / "rows.csv").exists()
+    [rank] = json.loads((tmp_path / "summary.json").read_text())
+    assert "row" not in rank
+
+
+def test_a_row_that_is_none_is_told(cluster, call):
+    cluster([a_rank(0, row="[ x = 1 ]")], [])
+    shown = call(main, "12")
+    assert shown.code == 1
+    assert "The row of rank 0 was not understood" in shown.err
+
+
 def test_a_large_file_goes_on_where_it_stopped_and_is_sent_once_for_all_ranks(cluster, tmp_path):
     large = bytes(range(256)) * 1000
     pool = cluster([a_rank(n, [a_file("big", large)]) for n in (0, 1)], [large])

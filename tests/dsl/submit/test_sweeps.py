@@ -1,5 +1,7 @@
 """Sweeps and tables: rows that are computed, typed, and told with the job."""
 
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -57,6 +59,31 @@ def test_every_job_knows_its_row(described):
     assert values(found, "PescRow") == [
         '[ alpha = 0.5; how = "fast" ]', '[ alpha = 0.5; how = "slow" ]',
         '[ alpha = 1.0; how = "fast" ]', '[ alpha = 1.0; how = "slow" ]']
+
+
+def test_a_row_is_json_with_numbers_as_they_are_written(described):
+    found = described("process = a.py\nrepetitions = 2\nsweep x in 0.10..0.20 step 0.10, ok in (true, False)\n"
+                      'table @=END\nname,code\n"an ""ä"", with a comma",007\n@END\n')
+    rows = [found.expander().row(proc) for proc in range(found.count)]
+    ends = '"name": "an \\"ä\\", with a comma", "code": "007"}'
+    assert rows == [(f'{{"x": {x}, "ok": {ok}, {ends}', step)
+                    for x in ("0.10", "0.20") for ok in ("true", "false") for step in (0, 1)]
+    assert json.loads(rows[0][0]) == {"x": 0.1, "ok": True, "name": 'an "ä", with a comma', "code": "007"}
+
+
+def test_a_job_of_no_sweep_has_no_row(described):
+    assert described("process = a.py\nrepetitions = 2\n").expander().row(1) == ("", 0)
+
+
+@pytest.mark.parametrize(("cell", "kind", "value"), [
+    ("+5", "number", 5), ("-0.5e-3", "number", -0.0005), ("007", "number", "007"), ("1e999", "number", "1e999"),
+    ("NaN", "number", "NaN"), ("TRUE", "truth", True), ("yes", "truth", "yes"), ("1", "text", "1"),
+    ("a\nb\0", "text", "a\nb\0"),
+])
+def test_whatever_stands_in_a_cell_its_row_is_json_on_one_line(cell, kind, value):
+    text = Rows([Axis(["x"], [kind], 1, rows=[[cell]])]).json(0)
+    assert json.loads(text) == {"x": value}
+    assert "\n" not in text
 
 
 def test_macros_make_a_sweep(described):
@@ -119,9 +146,12 @@ axes = st.builds(Axis, st.lists(st.text(max_size=3), max_size=2), st.lists(st.te
 @given(st.lists(axes, max_size=3), st.integers(-3, 10))
 def test_a_hostile_sweep_is_expanded_or_refused(sweep, proc):
     try:
-        made = Expander({"+A": "$(a)"}, {}, [], [], 1, sweep=sweep).attributes(1, proc)
+        expander = Expander({"+A": "$(a)"}, {}, [], [], 1, sweep=sweep)
+        made = expander.attributes(1, proc)
     except SubmitErrors:
         return
+    row, _ = expander.row(proc)
+    assert isinstance(json.loads(row) if sweep else row, dict if sweep else str)
     for text in made.values():
         classad.parse(text)
 

@@ -1,5 +1,7 @@
 """A submission is checked again by the schedd, which trusts nobody, and refused whole."""
 
+import json
+
 import pytest
 
 from contract.problems import Problem
@@ -7,7 +9,8 @@ from contract.requests import SweepAxis
 from contract.vocabulary import MAX_REPETITIONS, HoldCode, JobStatus
 from dsl.classad import parse
 from schedd.core.ads import job_ad, job_json
-from tests.builders import Lab, a_content
+from schedd.core.program import program_of
+from tests.builders import Lab, a_content, amounts
 
 
 def refusal(lab, **submission):
@@ -60,6 +63,17 @@ def test_the_jobs_of_a_sweep_are_computed_from_its_axes():
     number = lab.submit(count=4000, steps=2, sweep=sweep, varying={"arguments": "$(alpha)"})
     ad = job_ad(lab.pool.clusters[number], 3999, None)
     assert (ad.text("Args"), ad.text("PescRow")) == ('"500.0"', str(parse('[ alpha = 500.0; how = "b" ]')))
+
+
+def test_a_program_is_told_its_row_and_which_repetition_of_it():
+    lab = Lab()
+    sweep = [SweepAxis(["alpha"], ["number"], 1000, 5, 5, 1), SweepAxis(["how"], ["text"], 2, rows=[["a"], ["b"]])]
+    cluster = lab.pool.clusters[lab.submit(count=6000, steps=3, sweep=sweep)]
+    told = [program_of(cluster, proc, amounts()) for proc in (0, 4, 5999)]
+    assert [(program.rank, json.loads(program.row), program.repetition) for program in told] == [
+        (0, {"alpha": 0.5, "how": "a"}, 0), (4, {"alpha": 0.5, "how": "b"}, 1), (5999, {"alpha": 500.0, "how": "b"}, 2)]
+    plain = program_of(lab.pool.clusters[lab.submit(count=3)], 2, amounts())
+    assert (plain.row, plain.repetition) == ("", 0)
 
 
 @pytest.mark.parametrize(("axis", "count"), [

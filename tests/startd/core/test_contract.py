@@ -78,6 +78,31 @@ def test_the_job_file_says_all_of_it_and_the_ad():
     }
 
 
+ROW = '{"alpha": 0.10, "how": "fast"}'
+
+
+def test_a_row_is_told_by_variable_and_in_the_job_file_as_it_is_written():
+    grant = a_grant(program=a_program(contract=True, row=ROW, repetition=2))
+    found = environment(grant, FOLDERS, PERSON)
+    assert (found["PESC_ROW"], found["PESC_REPETITION"]) == (ROW, "2")
+    written = job_file(grant, FOLDERS)
+    assert b'"alpha": 0.10,' in written
+    told = json.loads(written)
+    assert (told["row"], told["repetition"]) == ({"alpha": 0.1, "how": "fast"}, 2)
+
+
+def test_a_plain_program_is_told_its_row_too():
+    names = environment(a_grant(program=a_program(row=ROW)), FOLDERS, PERSON).keys()
+    assert {name for name in names if name.startswith("PESC_")} == {
+        "PESC_RANK", "PESC_WORLD_SIZE", "PESC_ROW", "PESC_REPETITION"}
+
+
+def test_a_row_that_no_variable_can_hold_is_in_the_job_file_alone():
+    grant = a_grant(program=a_program(contract=True, row=json.dumps({"text": "x" * 140_000})))
+    assert "PESC_ROW" not in environment(grant, FOLDERS, PERSON)
+    assert len(json.loads(job_file(grant, FOLDERS))["row"]["text"]) == 140_000
+
+
 @pytest.mark.parametrize(("main", "begins_with", "expected"), [
     ("sim.py", b"", ("python3",)),
     ("sim.PY", b"", ("python3",)),
