@@ -2,6 +2,12 @@
 
 import csv
 import json
+import os
+import pathlib
+import subprocess
+import sys
+
+EXAMPLE = pathlib.Path(__file__).parents[2] / "examples" / "sweep" / "descend.py"
 
 TELL = '''
 import json, os, pathlib
@@ -32,6 +38,12 @@ def test_each_program_of_a_sweep_knows_its_row_and_it_comes_home_beside_the_resu
     said = pool.do("history", answer.json["cluster"], "-af", "ProcId", "PescRow").splitlines()
     assert sorted(said) == [f"{number} [ alpha = {alpha}; seed = {seed} ]"
                             for number, (alpha, seed, _) in enumerate(rows)]
+
+
+def test_the_example_of_a_sweep_runs_without_pesc(tmp_path):
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PESC_")}
+    subprocess.run([sys.executable, EXAMPLE], cwd=tmp_path, env=environment, check=True)
+    assert float((tmp_path / "output.txt").read_text()) > 0
 
 
 def test_a_plain_program_of_a_table_knows_its_row(pool):
