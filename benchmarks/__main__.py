@@ -6,7 +6,7 @@ import time
 
 from benchmarks.table import Row, render
 
-MEASURES = ("throughput", "latency", "scale", "messages", "store", "classad_scalar", "classad_columns")
+MEASURES = ("throughput", "latency", "scale", "messages", "store", "classad_scalar", "classad_columns", "lint")
 
 
 def main() -> int:
