@@ -94,8 +94,10 @@ def _formatted(function: str, words: list[str], look: Look, allowed: re.Pattern[
         return (layout or plain) % int(value)
     if function == "REAL" and isinstance(value, int | float):
         return (layout % float(value)) if layout else f"{float(value):.16G}"
-    if function in ("STRING", "EVAL") and value is not None:
-        return (layout or plain) % expressions.as_text(value)
+    if function == "STRING":
+        return (layout or plain) % (value if isinstance(value, str) else text)
+    if function == "EVAL" and value is not None:
+        return expressions.as_text(value)
     wanted = kind if function in ("INT", "REAL") else "a value"
     raise BadMacro(f"${function}({shown(words[0])}) does not evaluate to {wanted}",
                    f"It stands for {shown(text)!r}." if text != words[0] else "")

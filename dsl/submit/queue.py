@@ -107,7 +107,7 @@ def _rows(arguments: QueueArguments, width: int, reader: Reader, files: Files,
     written = inline(arguments)
     if arguments.source == "in":
         items = listed(written) if written is not None else [
-            line.strip() for line in _table(reader) if line.strip() and not line.strip().startswith("#")]
+            item for line in _table(reader) if not line.startswith("#") for item in listed(line)]
         return [[item] + [""] * (width - 1) for item in items]
     if arguments.list.strip().startswith("("):
         lines = [written] if written is not None else _table(reader)

@@ -216,6 +216,9 @@ class Statements:
                 raise BadLine(written.name_offset, len(written.spelled), f'"{written.spelled}" comes to no name',
                               f"It stands for {shown(name)!r}.")
         key = name.lower()
+        if key == "queue":
+            raise BadLine(written.name_offset, len(written.spelled), "queue takes no \"=\"", "",
+                          f"Write: queue {shown(value)}".rstrip())
         if key.startswith("my."):
             self._set(f"+{key[3:]}", value, written)
         self._set(key, resolve_self(key, value, self.macros.get(key)), written)
@@ -371,7 +374,7 @@ class Statements:
             line = Line(reader.raw[0] if reader.raw else "", ((0, 1, 1),))
             try:
                 statement = parse_line(f"{name}=")
-                plain = isinstance(statement, Assignment) and "$" not in name
+                plain = isinstance(statement, Assignment) and "$" not in name and name.lower() != "queue"
             except BadLine:
                 plain = False
             if not is_text(value) or len(value) > MAX_LINE_CHARACTERS:

@@ -35,6 +35,8 @@ def test_all_mistakes_come_at_once(mistakes):
     ("hold = maybe", 8, "'maybe' is neither true nor false"),
     ("queue -3", 7, "cannot queue -3 jobs"),
     ("queue 99999999999", 7, "cannot queue 99,999,999,999 jobs"),
+    ("queue=3", 1, 'queue takes no "="'),
+    ("queue = 3", 7, "this queue line is not understood"),
     ("queue ten", 10, "this queue line is not understood"),
     ("queue x in", 7, 'nothing follows "in"'),
     ("queue x in [::0] (a b)", 12, "a slice cannot step by 0"),

@@ -237,3 +237,17 @@ def test_the_first_row_of_a_table_names_the_columns(described, line, parameters)
     found = described(f"executable = run.sh\narguments = $(a) $(b)\n{line}\n", name="job.sub",
                       files={"t.csv": "a,b\n1,2\n3,4 5\n5,6\n"})
     assert values(found, "Args") == [f'"{words}"' for words in parameters]
+
+
+def test_a_list_over_several_lines_is_split_like_one_on_the_queue_line(described):
+    found = described("executable = run.sh\narguments = $(x)\nqueue x in (\na\n  # not this\n b c, d\n\n)\n",
+                      name="job.sub")
+    assert values(found, "Args") == ['"a"', '"b"', '"c"', '"d"']
+
+
+@pytest.mark.parametrize(("macro", "text"), [
+    ("7 * 2", "7 * 2"), ("abc", "abc"), ("a b", "a b"), ('"quoted"', "quoted"), ('strcat("a", "b")', "ab"),
+])
+def test_string_is_the_text_itself_unless_that_is_worth_a_string(described, macro, text):
+    found = described(f"executable = run.sh\nx = {macro}\narguments = $STRING(x)\n", name="job.sub")
+    assert found.template["Args"] == f'"{text}"'
