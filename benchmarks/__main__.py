@@ -6,7 +6,8 @@ import time
 
 from benchmarks.table import Row, render
 
-MEASURES = ("throughput", "latency", "scale", "messages", "store", "classad_scalar", "classad_columns", "lint")
+MEASURES = ("throughput", "latency", "scale", "messages", "store", "classad_scalar", "classad_columns", "lint",
+            "expanding")
 
 
 def main() -> int:

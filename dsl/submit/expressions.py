@@ -10,7 +10,8 @@ from collections.abc import Iterator
 Plain = int | float | str | bool
 
 _INTEGER = re.compile(r"\s*([-+]?[0-9]{1,18})\s*\Z")
-_NAME_OR_NUMBER = re.compile(r"\s*(?:[A-Za-z_][A-Za-z0-9_]*|(?:0|[1-9][0-9]{0,17})(?:\.[0-9]{1,15})?)\s*\Z")
+_PLAIN = re.compile(r"\s*(?:(?P<name>[A-Za-z_][A-Za-z0-9_]*)|(?:0|[1-9][0-9]{0,17})(?:\.[0-9]{1,15})?"
+                    r'|"[^"\\\x00-\x1f\x7f]*")\s*\Z')
 _RESERVED = frozenset({"is", "isnt"})
 _NEEDS_ESCAPES = re.compile(r'["\\\x00-\x1f\x7f]')
 _TOKEN = re.compile(r"\"(?:[^\"\\]|\\.)*(?:\"|\Z)|'(?:[^'\\]|\\.)*(?:'|\Z)"
@@ -28,7 +29,8 @@ class BadExpression(Exception):
 
 def check(text: str) -> None:
     """Raise BadExpression if `text` is no ClassAd expression."""
-    if _NAME_OR_NUMBER.match(text) and text.strip().lower() not in _RESERVED:
+    plain = _PLAIN.match(text)
+    if plain and (plain["name"] or "").lower() not in _RESERVED:
         return
     from dsl import classad
 
