@@ -4,6 +4,7 @@ import base64
 import json
 import socket
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import urlsplit
 
 import msgspec
@@ -30,6 +31,7 @@ from contract.problems import Problem
 from contract.requests import Batch, ClusterOutputs
 from contract.vocabulary import JobStatus, Phase, RunId
 from tests.builders import a_content, a_hello, a_run, a_run_end, an_output, sha256
+from tests.schedd.api.conftest import PATIENCE_SECONDS
 
 
 @pytest.fixture
@@ -278,12 +280,11 @@ def test_a_job_that_waits_is_watched_until_it_runs_and_ends(client, startd, subm
     number = submit(client, 2, {"RequestCpus": "4"})
     first = startd.hears(Grant).run
     assert [json.loads(e.data)["last"] for e in client.events(f"/v1/jobs/{number}.1/output")] == [True]
-    chunks = []
-    reader = threading.Thread(target=lambda: chunks.extend(client.events(f"/v1/jobs/{number}.1/output", follow=1)))
-    reader.start()
-    startd.says(Ended(first, a_run_end(wall_seconds=60.0)))
-    startd.runs_next({sha256(b"out"): b"out"}, stdout=an_output("stdout", b"out"))
-    reader.join(20)
+    with ThreadPoolExecutor(1) as beside:
+        reading = beside.submit(lambda: list(client.events(f"/v1/jobs/{number}.1/output", follow=1)))
+        startd.says(Ended(first, a_run_end(wall_seconds=60.0)))
+        assert startd.runs_next({sha256(b"out"): b"out"}, stdout=an_output("stdout", b"out")).run.job == (number, 1)
+        chunks = reading.result(PATIENCE_SECONDS)
     assert b"".join(base64.b64decode(json.loads(chunk.data)["data"]) for chunk in chunks) == b"out"
 
 
