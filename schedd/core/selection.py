@@ -104,6 +104,9 @@ def whole_rest(want: Wanted, now: float) -> bool | None:
         varying = {name.lower() for name in cluster.varying(cluster.state.next_proc)}
     except SubmitErrors:
         return None
+    # A command may make no attribute of the first job, and one of the next.
+    varying |= {name[1:].lower() if name.startswith("+") else name.replace("_", "").lower()
+                for name in cluster.record.submission.varying}
     if names & (PER_JOB | varying):
         return None
     return _holds(want, next(cluster.rest_procs()), None, now)
@@ -161,9 +164,11 @@ def _names(constraint: Expression, cluster: Cluster) -> set[str]:
     queue = [constraint]
     while queue:
         internal, external = references(queue.pop(), ad)
-        for name in internal | external:
-            if name.lower() not in seen:
-                seen.add(name.lower())
+        for reference in internal | external:
+            # What is selected of a record (PescRow.seed) reads the whole of it.
+            name = reference.lower().split(".", 1)[0]
+            if name not in seen:
+                seen.add(name)
                 expression = ad.get(name)
                 if expression is not None:
                     queue.append(expression)

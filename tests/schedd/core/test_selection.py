@@ -3,7 +3,7 @@
 import pytest
 
 from contract.problems import Problem
-from contract.requests import Selection
+from contract.requests import Selection, SweepAxis
 from schedd.core.selection import jobs_meant, parse_constraint, parse_ids, wanted, whole_rest
 from tests.builders import Lab
 
@@ -65,6 +65,23 @@ def test_ids_that_name_nothing_are_told():
     lab.submit(count=2)
     _, missing = wanted(lab.pool.clusters, Selection(ids=["1.1", "1.2", "2", "3.1"]))
     assert missing == ["1.2", "2", "3.1"]
+
+
+@pytest.mark.parametrize(("constraint", "procs"), [
+    ("PescRow.seed == 2", [1, 4]), ("MY.PescRow.alpha == 0.2 && PescRow.seed > 1", [4, 5]), ("WantsRow", [2, 5]),
+    ('PescRow["alpha"] == 0.1 && ProcId > 0', [1, 2]), ("PescRow.seed < 4", [0, 1, 2, 3, 4, 5]), ("PescRow.no == 1", []),
+])
+def test_a_constraint_picks_rows_of_a_sweep(constraint, procs):
+    lab = Lab()
+    sweep = [SweepAxis(["alpha"], ["number"], 2, 1, 1, 1), SweepAxis(["seed"], ["number"], 3, 1, 1)]
+    lab.submit(count=6, steps=1, sweep=sweep, template={"WantsRow": "PescRow.seed == 3"})
+    assert meant(lab, constraint=constraint) == [(1, proc) for proc in procs]
+
+
+def test_a_constraint_picks_by_an_attribute_that_the_first_job_does_not_have():
+    lab = Lab()
+    lab.submit(count=2, steps=1, varying={"+My_Tag": "$(my.tag)"}, item_names=["my.tag"], items=[[""], ["5"]])
+    assert meant(lab, constraint="My_Tag == 5") == [(1, 1)]
 
 
 @pytest.mark.parametrize(("constraint", "whole"), [
