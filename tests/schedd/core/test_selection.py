@@ -69,7 +69,8 @@ def test_ids_that_name_nothing_are_told():
 
 @pytest.mark.parametrize(("constraint", "procs"), [
     ("PescRow.seed == 2", [1, 4]), ("MY.PescRow.alpha == 0.2 && PescRow.seed > 1", [4, 5]), ("WantsRow", [2, 5]),
-    ('PescRow["alpha"] == 0.1 && ProcId > 0', [1, 2]), ("PescRow.seed < 4", [0, 1, 2, 3, 4, 5]), ("PescRow.no == 1", []),
+    ('PescRow["alpha"] == 0.1 && ProcId > 0', [1, 2]), ("PescRow.seed < 4", [0, 1, 2, 3, 4, 5]),
+    ("PescRow.no == 1", []),
 ])
 def test_a_constraint_picks_rows_of_a_sweep(constraint, procs):
     lab = Lab()
