@@ -43,8 +43,8 @@ def grammar() -> Rule:
         "scopeName": "source.pesc",
         "fileTypes": ["pesc", "sub", "submit"],
         "patterns": [_include(name) for name in (
-            "comment", "table-block", "verbatim-block", "block", "sweep", "table", "queue", "condition", "include", "use", "message",
-            "attribute", *_command_rules(), "resource", "assignment", "line-break")],
+            "comment", "table-block", "verbatim-block", "block", "sweep", "table", "queue", "condition", "include",
+            "use", "message", "attribute", *_command_rules(), "resource", "assignment", "line-break")],
         "repository": {**_lines(), **_command_rules(), **_values()},
     }
 
@@ -62,8 +62,8 @@ def _lines() -> dict[str, Rule]:
         "sweep": _line(rf"(?i){START}(sweep)(?={BLANK}+[^= \t\r\n])", {1: "keyword.control.sweep"},
                        "line-break", "macro", "axis-words", "range", "string", "list", "number", "name"),
         "table": _line(rf"(?i){START}(table)(?={BLANK}+[^= \t@\r\n])", {1: "keyword.control.table"}, "text"),
-        "queue": _line(rf"(?i){START}(queue(?={BLANK}|\r?\n)|iterate(?=[ \t]+[^ \t=]|{BLANK}*\r?\n))", {1: "keyword.control.queue"},
-                       "line-break", "macro", "source", "number", "operator", "name"),
+        "queue": _line(rf"(?i){START}(queue(?={BLANK}|\r?\n)|iterate(?=[ \t]+[^ \t=]|{BLANK}*\r?\n))",
+                       {1: "keyword.control.queue"}, "line-break", "macro", "source", "number", "operator", "name"),
         "condition": {"patterns": [
             _line(rf"(?i){START}(if|elif)(?=[ \t!]|\r?\n)", {1: "keyword.control.conditional"},
                   "line-break", "macro", "condition-words", "constant", "number"),
