@@ -23,6 +23,7 @@ class Queued:
     items: list[list[str]]
     steps: int
     warnings: list[Mistake]
+    names_are_known: bool = True
 
 
 def queued(expanded: str, written: str, offset: int, reader: Reader, files: Files) -> Queued:
@@ -43,7 +44,8 @@ def queued(expanded: str, written: str, offset: int, reader: Reader, files: File
         rows, numbers = sliced(rows, part)
     except Withheld as left:
         return Queued(list(arguments.names) or ["Item"], [], steps,
-                      [*warnings, reader.mistake(start, 1, left.what, "So its items are not known.")])
+                      [*warnings, reader.mistake(start, 1, left.what, "So its items are not known.")],
+                      names_are_known=_TABLE.match(arguments.list.strip()) is None)
     except BadLine as bad:
         exact = expanded == written
         raise BadLine(offset + bad.offset if exact else offset, bad.length if exact else len(written),

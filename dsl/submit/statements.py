@@ -307,6 +307,7 @@ class Statements:
         self.variables += [name for name in found.names if name not in self.variables]
         self.item_names, self.items, self.steps = found.names, found.items, found.steps
         self.warnings += found.warnings
+        self.lost_names = self.lost_names or not found.names_are_known
 
     def _join_queues(self) -> None:
         """Make one table of what several queue lines ask for."""

@@ -156,3 +156,8 @@ def test_what_is_wrong_beside_a_command_that_is_not_run_is_still_said():
 def test_the_names_of_items_that_are_not_known_count(source, what):
     text = f"process = a.py\nparameters = $(x) $(y) $(z)\nrequest_memory = $(x)\nqueue x, y from {source}\n"
     assert looked_at(text) == ([(2, "nothing defines the macro $(z)")], [(4, what)])
+
+
+def test_a_table_that_is_not_read_may_name_any_column():
+    text = "process = a.py\nparameters = $(x)\nqueue from table -\n"
+    assert looked_at(text) == ([], [(3, "standard input is not read")])
