@@ -1,6 +1,7 @@
 """The WebSocket of the startds: one grant from the queue to the history, and those who talk rubbish."""
 
 import base64
+import contextlib
 import json
 import socket
 import threading
@@ -218,7 +219,8 @@ def test_an_end_with_numbers_that_cannot_be_harms_nobody_else(schedd, client, st
     number = submit(client)
     startd.hears(Grant)
     startd.says(Ended(a_run(number), a_run_end(**end)))
-    startd.says(Used(a_run(number), 1.0, 1.0, 10**30))
+    with contextlib.suppress(websockets.exceptions.ConnectionClosed):  # some of these ends are hung up on
+        startd.says(Used(a_run(number), 1.0, 1.0, 10**30))
     assert client.call("GET", f"/v1/clusters/{number}", Batch).total == 1
     other = schedd.a_user()
     second = schedd.startd(other).welcome()
