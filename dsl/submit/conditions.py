@@ -16,7 +16,7 @@ HTCONDOR_VERSION = (25, 14, 1)
 _WORD = re.compile(r"[ \t\f\v]*(?:(?:if|elif)(?=[ \t!]|\Z)|(?:else|endif)\b)", re.IGNORECASE)
 _TRUTH = {"true": True, "yes": True, "t": True, "false": False, "no": False, "f": False}
 _NUMBER = re.compile(r"[-+]?[0-9]{1,300}(\.[0-9]{0,300})?\Z")
-_VERSION = re.compile(r"version\s*(<=|>=|==|!=|<|>)\s*([0-9]{1,9})\.([0-9]{1,9})(?:\.([0-9]{1,9}))?\Z", re.IGNORECASE)
+_VERSION = re.compile(r"version\s*(<=|>=|==?|!=|<|>)\s*([0-9]{1,9})\.([0-9]{1,9})(?:\.([0-9]{1,9}))?\Z", re.IGNORECASE)
 _DEFINED = re.compile(r"defined(?:\s+(.*))?\Z", re.IGNORECASE | re.DOTALL)
 
 
@@ -116,4 +116,4 @@ def is_true(written: str, expanded: str | None, is_defined: Callable[[str], bool
 
 def _compare(operator: str, left: tuple[int, ...], right: tuple[int, ...]) -> bool:
     return {"<": left < right, "<=": left <= right, ">": left > right,
-            ">=": left >= right, "==": left == right, "!=": left != right}[operator]
+            ">=": left >= right, "=": left == right, "==": left == right, "!=": left != right}[operator]

@@ -78,8 +78,8 @@ def file_parts(options: str, path: str) -> str:
     elif "u" in wanted:
         result = result.replace("\\", "/")
     if "q" in wanted:
-        return f'"{result}"'
-    return f"'{result}'" if "a" in wanted else result
+        return f"'{result}'" if "a" in wanted else f'"{result}"'
+    return result
 
 
 def _formatted(function: str, words: list[str], look: Look, allowed: re.Pattern[str], plain: str) -> str:

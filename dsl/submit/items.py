@@ -58,6 +58,14 @@ def row(text: str, width: int) -> list[str]:
     return [*cells, text[position:]]
 
 
+def table_row(text: str, width: int) -> list[str]:
+    """The cells of one row of a table: between commas, the last takes the rest."""
+    if UNIT_SEPARATOR in text:
+        return row(text, width)
+    cells = [cell.strip() for cell in text.split(",", width - 1)]
+    return cells + [""] * (width - len(cells))
+
+
 def sliced(rows: list[list[str]], slice_text: str | None) -> tuple[list[list[str]], list[int] | None]:
     """The rows that `[start:stop:step]` keeps, and the numbers they had; None if it keeps them all in place."""
     if slice_text is None or not slice_text.strip("[]: \t"):

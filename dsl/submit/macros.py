@@ -117,11 +117,11 @@ class Scope:
                 pieces.append(node)
             elif type(node) is Slot:
                 value = values.get(node.name, "")
-                if "$" in value:
-                    budget = budget or _Budget()
-                    value = self._expand_cell(value, values, budget)
                 if not value and node.default is not None:
                     value = self.expand(node.default, values, budget)
+                elif "$" in value:
+                    budget = budget or _Budget()
+                    value = self._expand_cell(value, values, budget)
                 pieces.append(value)
             else:
                 pieces.append(self._call(node, values, budget))  # type: ignore[arg-type]
@@ -160,13 +160,12 @@ class Scope:
             self.used.add(part.name)
             default = None if part.default is None else self._compile(part.default)
             return [(Slot(part.name, default), 1 + (default.weight if default else 0))]
-        program = self.named(part.name)
-        if (program is None or not program.nodes) and part.default is not None:
-            program = self._compile(part.default)
-        elif program is not None and not program.constant and part.default is not None:
-            # Whether it comes out empty is known only job by job.
-            default = self._compile(part.default)
-            return [(Computed("OR", program, {"default": default}), 1 + program.weight + default.weight)]
+        if part.default is not None and not self.macros.get(part.name, "").strip():
+            # As in HTCondor: what comes out empty only when it is expanded is not replaced.
+            self.used.add(part.name)
+            program: Program | None = self._compile(part.default)
+        else:
+            program = self.named(part.name)
         return [] if program is None else _with_costs(program)
 
     def named(self, name: str) -> Program | None:
@@ -215,8 +214,6 @@ class Scope:
         from dsl.submit.functions import call
 
         argument = self.expand(node.arguments, values, budget)
-        if node.function == "OR":
-            return argument or self.expand(node.named["default"], values, budget)
         if node.function == "ENV":
             return self._environment(argument)
 

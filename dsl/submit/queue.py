@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from dsl.submit.description import Files, Withheld
 from dsl.submit.forms import BadLine, QueueArguments
 from dsl.submit.including import BadInclude, output_of, text_of
-from dsl.submit.items import BadItems, inline, listed, row, sliced
+from dsl.submit.items import BadItems, inline, listed, row, sliced, table_row
 from dsl.submit.lines import Reader, is_text
 from dsl.submit.mistakes import Mistake, shown
 from dsl.submit.parse import parse_queue_arguments
@@ -81,7 +81,7 @@ def _named_rows(source: str, arguments: QueueArguments, reader: Reader, files: F
     if arguments.names and [name.lower() for name in arguments.names] != [name.lower() for name in names]:
         warnings.append(reader.mistake(start, 1, f"the columns are called {', '.join(names)}, as the first row says",
                                        f"{', '.join(arguments.names)} is not looked at, as in HTCondor."))
-    return names, [row(line, len(names)) for line in lines[1:]]
+    return names, [table_row(line, len(names)) for line in lines[1:]]
 
 
 _COLUMN = re.compile(r"[A-Za-z_][A-Za-z0-9_.]{0,99}\Z")

@@ -34,6 +34,7 @@ from dsl.submit.sweeping import Sweeping
 from dsl.submit.sweeps import Axis
 
 COMMAND_LINE = "command line"
+VERBATIM = ("table", "dockerfile")
 NAMING = ("queue", "iterate", "sweep", "table", "include")
 
 
@@ -248,14 +249,24 @@ class Statements:
                     self.written[key] = written
 
     def _block(self, reader: Reader, line: Line, name: str, tag: str, name_offset: int) -> None:
-        """`name @=TAG`: the lines up to `@TAG`, as they stand."""
+        """`name @=TAG`: the lines up to `@TAG`. Files of other languages stay as they stand."""
+        is_verbatim = name.lower() in VERBATIM
         pieces: list[tuple[int, int, int]] = []
         lines: list[str] = []
         length = 0
         while (raw := reader.raw_line()) is not None and raw.strip() != f"@{tag}":
-            pieces.append((length, reader.line_number, 1))
-            lines.append(raw)
-            length += len(raw) + 1
+            text = raw if is_verbatim else raw.strip()
+            if not is_verbatim and (not text or text.startswith("#")):
+                continue
+            if lines and not is_verbatim and lines[-1].endswith("\\"):
+                lines[-1] = lines[-1][:-1]
+                length -= 2
+                pieces.append((length, reader.line_number, raw.index(text) + 1))
+                lines[-1] += text
+            else:
+                pieces.append((length, reader.line_number, raw.index(text) + 1))
+                lines.append(text)
+            length += len(text) + 1
         if raw is None:
             raise BadLine(name_offset, len(line.text), f'the block of "{name}" has no end', "",
                           f"End it with a line that says @{tag}.")

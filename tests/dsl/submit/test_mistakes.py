@@ -238,7 +238,7 @@ def test_a_folder_without_a_clear_main_file_asks_for_one(mistakes):
 
 @pytest.mark.parametrize("text", [
     "x = $(y)\ny = $(x)\nparameters = $(x)\n",
-    "x = $(y)\ny = $(z:$(x))\nz = $(Process)\nparameters = $(x)\n",
+    "x = $(y)\ny = $(z:$(x))\nparameters = $(x) $(Process)\n",
 ])
 def test_macros_that_need_each_other_are_a_mistake(mistakes, text):
     assert {"needs itself" in mistake.what for mistake in mistakes("process = a.py\n" + text)} == {True}

@@ -232,6 +232,7 @@ def test_iterate_is_another_word_for_queue(described, line, count):
     ("queue from table [1:] t.csv", ["3 4 5", "5 6"]),
     ("queue from [::2] table t.csv", ["1 2", "5 6"]),
     ("queue from table (\na,b\n7,8\n)", ["7 8"]),
+    ("queue from table (\na, b\n 1 2 , 3 ,4\n5\n)", ["1 2 3 ,4", "5"]),
 ])
 def test_the_first_row_of_a_table_names_the_columns(described, line, parameters):
     found = described(f"executable = run.sh\narguments = $(a) $(b)\n{line}\n", name="job.sub",
@@ -251,3 +252,30 @@ def test_a_list_over_several_lines_is_split_like_one_on_the_queue_line(described
 def test_string_is_the_text_itself_unless_that_is_worth_a_string(described, macro, text):
     found = described(f"executable = run.sh\nx = {macro}\narguments = $STRING(x)\n", name="job.sub")
     assert found.template["Args"] == f'"{text}"'
+
+
+def test_a_block_leaves_out_comments_and_blank_lines_and_joins_what_is_continued(described):
+    lines = ["  # large ones", "  Memory > 10 \\", "    && Cpus > 1", "", "  || Disk > 5"]
+    found = described("\n".join(["executable = run.sh", "requirements @=END", *lines, "@END"]), name="job.sub")
+    assert found.template["Requirements"].startswith("(Memory > 10 && Cpus > 1\n|| Disk > 5)")
+
+
+def test_a_mistake_in_a_block_is_shown_on_its_own_line(described):
+    with pytest.raises(SubmitErrors) as caught:
+        described("executable = run.sh\nrequirements @=END\n# large ones\n  Memory > 10 \\\n   && ) 1\n@END\n",
+                  name="job.sub")
+    assert [(said.line, said.column) for said in caught.value.mistakes] == [(5, 7)]
+
+
+@pytest.mark.parametrize(("lines", "value"), [
+    ("x =", "d"), ("", "d"), ("x = $(y)", ""), ("x = $(y)\ny =", ""), ("x = 1", "1"),
+])
+def test_a_default_stands_for_what_is_missing_or_empty_as_written(described, lines, value):
+    found = described(f"executable = run.sh\n{lines}\ndescription = <$(x:d)>\n", name="job.sub")
+    assert found.template["JobDescription"] == f'"<{value}>"'
+
+
+@pytest.mark.parametrize(("options", "text"), [("n", "b"), ("na", "b"), ("nqa", "'b'"), ("nxq", r'\"b.c\"')])
+def test_parts_of_a_path_are_quoted_where_q_asks_for_it(described, options, text):
+    found = described(f"executable = run.sh\nx = /a/b.c\ndescription = <$F{options}(x)>\n", name="job.sub")
+    assert found.template["JobDescription"] == f'"<{text}>"'
