@@ -57,6 +57,15 @@ def value_of(text: str) -> Plain | None:
     return value if isinstance(value, bool | int | float | str) else None
 
 
+def inside(text: str) -> str:
+    """An expression as a part of another: a comment in it would swallow what follows."""
+    if "//" not in text and "/*" not in text:
+        return text
+    from dsl import classad
+
+    return str(classad.parse(text))
+
+
 def as_text(value: Plain) -> str:
     """A value as it stands in a text: strings without their quotes."""
     if isinstance(value, bool):

@@ -2,7 +2,7 @@
 
 import re
 
-from dsl.submit.expressions import value_of
+from dsl.submit.expressions import inside, value_of
 from dsl.submit.given import Given, Wrong
 from dsl.submit.mistakes import shown
 from dsl.submit.values import Attributes, count, expression, memory_mib
@@ -17,7 +17,7 @@ def gpus(given: Given) -> Attributes:
     made = {"RequestGPUs": number}
     clauses = []
     if required := given.text("require_gpus"):
-        clauses.append(expression("require_gpus", required))
+        clauses.append(inside(expression("require_gpus", required)))
     for command, attribute, clause in (
         ("gpus_minimum_capability", "GPUsMinCapability", "Capability >= GPUsMinCapability"),
         ("gpus_maximum_capability", "GPUsMaxCapability", "Capability <= GPUsMaxCapability"),

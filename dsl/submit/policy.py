@@ -2,7 +2,7 @@
 
 import re
 
-from dsl.submit.expressions import quote, value_of
+from dsl.submit.expressions import inside, quote, value_of
 from dsl.submit.given import Given, Wrong
 from dsl.submit.mistakes import shown
 from dsl.submit.values import Attributes, expression, integer, truth, without_quotes
@@ -76,9 +76,9 @@ def exits(given: Given) -> Attributes:
     if until is not None:
         expression("retry_until", until)
         code = value_of(until) if until.lstrip("-").isdigit() else None
-        remove += f" || ExitCode =?= {code}" if code is not None else f" || ({until})"
-    if given.text("on_exit_remove"):
-        remove += f" || ({given.text('on_exit_remove')})"
+        remove += f" || ExitCode =?= {code}" if code is not None else f" || ({inside(until)})"
+    if own := given.text("on_exit_remove"):
+        remove += f" || ({inside(own)})"
     made["OnExitRemove"] = remove
     return made
 

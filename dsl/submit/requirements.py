@@ -9,7 +9,7 @@ import posixpath
 
 from dsl.submit import gpus, transfer
 from dsl.submit.amounts import LOOKS_LIKE_AN_AMOUNT, amount
-from dsl.submit.expressions import BadExpression, check, machine_names, quote
+from dsl.submit.expressions import BadExpression, check, inside, machine_names, quote
 from dsl.submit.given import Given, Wrong
 from dsl.submit.mistakes import shown
 from dsl.submit.table import find, is_resource
@@ -77,7 +77,7 @@ def requirements(given: Given) -> dict[str, str]:
         except BadExpression as bad:
             raise Wrong("requirements", bad.message, bad.reason, offset=bad.offset, length=1) from None
         named = machine_names(own)
-        clauses.append(f"({own})")
+        clauses.append(f"({inside(own)})")
     language = language_of(given)
     if language in (None, "native") and "arch" not in named:
         clauses.append(f"(TARGET.Arch == {quote(given.macro('arch'))})")

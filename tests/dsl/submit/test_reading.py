@@ -279,3 +279,12 @@ def test_a_default_stands_for_what_is_missing_or_empty_as_written(described, lin
 def test_parts_of_a_path_are_quoted_where_q_asks_for_it(described, options, text):
     found = described(f"executable = run.sh\nx = /a/b.c\ndescription = <$F{options}(x)>\n", name="job.sub")
     assert found.template["JobDescription"] == f'"<{text}>"'
+
+
+@pytest.mark.parametrize(("lines", "attribute", "text"), [
+    ("requirements = Memory > 5 // fast", "Requirements", "(Memory > 5) && "),
+    ("requirements = /* or */ a || b", "Requirements", "(a || b) && "),
+    ("retry_until = ExitCode > 3 // never\non_exit_remove = x // y", "OnExitRemove", "(ExitCode > 3) || (x)"),
+])
+def test_a_comment_in_an_expression_does_not_swallow_what_is_added_to_it(described, lines, attribute, text):
+    assert text in described(f"executable = run.sh\n{lines}\n", name="job.sub").template[attribute]
