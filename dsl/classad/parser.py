@@ -1,7 +1,7 @@
 """From text to tree.
 
 `classad.lark` says what may be written; `tables.py` is what Lark makes of it (see
-`maketables.py`); `builder.py` makes trees; what cannot be read becomes a
+`dsl/maketables.py`); `builder.py` makes trees; what cannot be read becomes a
 ClassAdSyntaxError here.
 
 Lark reads the grammar and makes the tables; the loop over them is ours. With
@@ -72,10 +72,10 @@ class _Reader:
 
     def __init__(self) -> None:
         # The first text that is more than a plain literal pays for the tables.
-        from dsl.classad.tables import END, IGNORED, RULES, START, STATES, TOKENS
+        from dsl.classad.tables import ENDS, IGNORED, RULES, STARTS, STATES, TOKENS
 
         builder = Builder()
-        self.start, self.end, self.actions = START, END, STATES
+        self.start, self.end, self.actions = STARTS["start"], ENDS["start"], STATES
         self.rules = [_Rule(builder, *rule) for rule in RULES]
         self.tokens = builder.tokens
         self.raised: dict[tuple[int, int, str], int] = {}

@@ -1,10 +1,10 @@
-"""The tables that Lark makes of `classad.lark`. Made by `maketables.py`; do not edit."""
+"""The tables that Lark makes of `classad/classad.lark`. Made by `dsl/maketables.py`; do not edit."""
 
 # ruff: noqa
 
-START: int = 0
+STARTS: dict[str, int] = {'start': 0}
 
-END: int = 25
+ENDS: dict[str, int] = {'start': 25}
 
 RULES: list[tuple[str, int, tuple[tuple[int, bool], ...], str | None, bool]] = [('___arguments_star_2', 2, ((1, False),), None, False), ('___arguments_star_2', 2, ((1, False),), None, False),
  ('___arguments_star_2', 3, ((0, True), (2, False)), None, False),
@@ -1465,14 +1465,17 @@ IGNORED: list[str] = ['(?s:\\/\\/[^\n]*|\\/\\*.*?\\*\\/)', '(?:\\s+)']
 TOKENS: dict[str, str] = {'ELVIS': '(?:\\?\\s*:)',
  'EQUALITY': '(?i:==|!=|=\\?=|=!=|(?:isnt|is)(?![A-Za-z0-9_]))',
  'SHIFT': '(?:>>>|>>|<<)',
- 'INTEGER': '(?:-?(?:0|[1-9][0-9]*)(?![A-Za-z0-9_.]))',
  'NAME': "(?is:(?!(?:true|false|undefined|error|is|isnt)(?![A-Za-z0-9_]))[A-Za-z_][A-Za-z0-9_]*|'(?:[^'\\\\]|\\\\.)*'(?:\\s*'(?:[^'\\\\]|\\\\.)*')*)",
  'REAL': '(?:-?(?:[0-9]*\\.[0-9]+(?:[eE][+-]?[0-9]+)?|[0-9]+[eE][+-]?[0-9]+)(?![A-Za-z0-9_]))',
  'STRING': '(?s:"(?:[^"\\\\]|\\\\.)*"(?:\\s*"(?:[^"\\\\]|\\\\.)*")*)',
+ 'INTEGER': '(?:-?(?:0|[1-9][0-9]*)(?![A-Za-z0-9_.]))',
  'KEYWORD': '(?i:(?:true|false|undefined|error)(?![A-Za-z0-9_]))',
  'COMPARISON': '(?:<=|>=|<|>)',
  '__ANON_0': '\\|\\|',
  '__ANON_1': '\\&\\&',
+ 'PRODUCT': '(?:[*\\/%])',
+ 'NOT': '(?:[!~])',
+ 'SIGN': '(?:[+-])',
  'AMPERSAND': '\\&',
  'BAR': '\\|',
  'CARET': '\\^',
@@ -1483,11 +1486,8 @@ TOKENS: dict[str, str] = {'ELVIS': '(?:\\?\\s*:)',
  'LBRACE': '\\{',
  'LPAR': '\\(',
  'LSQB': '\\[',
- 'NOT': '(?:[!~])',
- 'PRODUCT': '(?:[*\\/%])',
  'QMARK': '\\?',
  'RBRACE': '\\}',
  'RPAR': '\\)',
  'RSQB': '\\]',
- 'SEMICOLON': ';',
- 'SIGN': '(?:[+-])'}
+ 'SEMICOLON': ';'}

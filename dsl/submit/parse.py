@@ -1,11 +1,11 @@
 """What one logical line says; the grammar is `submit.lark`.
 
-Lark's exceptions become `BadLine`, in words that say what such a line should look like.
+What cannot be read becomes a `BadLine`, in words that say what such a line should look like.
 """
 
 import re
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from dsl.submit.forms import (
     Assignment,
@@ -24,9 +24,7 @@ from dsl.submit.forms import (
     Use,
 )
 from dsl.submit.mistakes import nearest, shown
-
-if TYPE_CHECKING:
-    from lark import Lark, Token
+from dsl.submit.reader import Reader, Token, Unread
 
 COUNT_LIMIT = 10**12
 """Counts beyond it stay at it: they are out of range anyway."""
@@ -44,7 +42,7 @@ _KEYWORDS = frozenset({"queue", "if", "elif"})
 
 
 def _plain(text: str) -> Statement | None:
-    """What most lines are, without Lark: building its tables takes longer than all else that a small file needs."""
+    """What most lines are, without the grammar, which takes ten times as long."""
     found = _PLAIN_LINE.match(text)
     if found is None:
         return None
@@ -60,12 +58,10 @@ def _plain(text: str) -> Statement | None:
 
 def parse_by_grammar(text: str) -> Statement:
     """The same for any line."""
-    from lark.exceptions import UnexpectedInput
-
     try:
-        statement: Statement = _parser().parse(text, start="line")  # type: ignore[assignment]
-    except UnexpectedInput as error:
-        raise _bad_line(text, _offset(error, text)) from None
+        statement: Statement = _reader().read(text, "line")
+    except Unread as error:
+        raise _bad_line(text, error.offset) from None
     return statement
 
 
@@ -76,12 +72,10 @@ def parse_queue_arguments(text: str) -> QueueArguments:
     if text.strip().isdecimal() and text.isascii():
         digits = text.strip()
         return QueueArguments(int(digits) if len(digits) < 13 else COUNT_LIMIT)
-    from lark.exceptions import UnexpectedInput
-
     try:
-        arguments: QueueArguments = _parser().parse(text, start="queue_arguments")  # type: ignore[assignment]
-    except UnexpectedInput as error:
-        offset = _offset(error, text)
+        arguments: QueueArguments = _reader().read(text, "queue_arguments")
+    except Unread as error:
+        offset = error.offset
         rest = text[offset:]
         raise BadLine(offset, len(rest), "this queue line is not understood",
                       f"{shown(rest, 30)!r} does not fit here." if rest else 'After names comes "in", "from" or '
@@ -92,12 +86,10 @@ def parse_queue_arguments(text: str) -> QueueArguments:
 
 def parse_sweep(text: str) -> list[SweepAxis]:
     """Return the axes of `sweep text`, macros expanded, or raise BadLine."""
-    from lark.exceptions import UnexpectedInput
-
     try:
-        axes: list[SweepAxis] = _parser().parse(text, start="sweep_axes")  # type: ignore[assignment]
-    except UnexpectedInput as error:
-        offset = _offset(error, text)
+        axes: list[SweepAxis] = _reader().read(text, "sweep_axes")
+    except Unread as error:
+        offset = error.offset
         raise BadLine(offset, max(len(text) - offset, 1), "this sweep is not understood",
                       f"{shown(text[offset:], 30)!r} does not fit here." if text[offset:] else "It ends too early.",
                       "Write: sweep alpha in 0.1..1.0 step 0.1, name in (a, b, c)") from None
@@ -105,105 +97,96 @@ def parse_sweep(text: str) -> list[SweepAxis]:
 
 
 @cache
-def _parser() -> "Lark":
-    from lark import Lark
-
-    return Lark.open_from_package(
-        "dsl.submit", "submit.lark", start=["line", "queue_arguments", "sweep_axes"], parser="lalr", lexer="contextual",
-        transformer=_statements(), maybe_placeholders=False)
+def _reader() -> Reader:
+    return Reader(_Statements())
 
 
-def _statements() -> Any:
-    """The Lark transformer. It runs at the parser's reductions, so depth costs no stack."""
-    from lark import Transformer, v_args
+class _Statements:
+    """What is made of each rule, by its alias or name in the grammar."""
 
-    @v_args(inline=True)
-    class Statements(Transformer[Any, Any]):
-        def assignment(self, name: "Token", value: "Token | None" = None) -> Assignment:
-            return Assignment(str(name), _text(value), _start(value, name), _start(name))
+    def assignment(self, name: Token, value: Token | None = None) -> Assignment:
+        return Assignment(str(name), _text(value), _start(value, name), _start(name))
 
-        def attribute(self, name: "Token", value: "Token | None" = None) -> Attribute:
-            bare = name[1:] if name.startswith("+") else name[3:]
-            return Attribute(str(bare), _text(value), _start(value, name), _start(name))
+    def attribute(self, name: Token, value: Token | None = None) -> Attribute:
+        bare = name[1:] if name.startswith("+") else name[3:]
+        return Attribute(str(bare), _text(value), _start(value, name), _start(name))
 
-        def block(self, name: "Token", tag: "Token") -> Block:
-            return Block(str(name), str(tag), _start(name))
+    def block(self, name: Token, tag: Token) -> Block:
+        return Block(str(name), str(tag), _start(name))
 
-        def queue(self, word: "Token", arguments: "Token | None" = None) -> Queue:
-            return Queue(_text(arguments), _start(arguments, word))
+    def queue(self, word: Token, arguments: Token | None = None) -> Queue:
+        return Queue(_text(arguments), _start(arguments, word))
 
-        def condition(self, word: "Token", condition: "Token | None" = None) -> Condition:
-            return Condition(word.lower(), _text(condition), _start(condition, word))
+    def condition(self, word: Token, condition: Token | None = None) -> Condition:
+        return Condition(word.lower(), _text(condition), _start(condition, word))
 
-        def message(self, kind: "Token", text: "Token | None" = None) -> Message:
-            return Message(kind.lower(), _text(text))
+    def message(self, kind: Token, text: Token | None = None) -> Message:
+        return Message(kind.lower(), _text(text))
 
-        def include(self, word: "Token", *rest: "Token") -> Include:
-            how, target = _how_and_value(rest)
-            return Include(_text(how).strip(), _text(target), _start(target, word))
+    def include(self, word: Token, *rest: Token) -> Include:
+        how, target = _how_and_value(rest)
+        return Include(_text(how).strip(), _text(target), _start(target, word))
 
-        def use(self, word: "Token", *rest: "Token") -> Use:
-            _, template = _how_and_value(rest)
-            return Use(_text(template), _start(template, word))
+    def use(self, word: Token, *rest: Token) -> Use:
+        _, template = _how_and_value(rest)
+        return Use(_text(template), _start(template, word))
 
-        def sweep(self, word: "Token", axes: "Token") -> Sweep:
-            return Sweep(_text(axes), _start(axes))
+    def sweep(self, word: Token, axes: Token) -> Sweep:
+        return Sweep(_text(axes), _start(axes))
 
-        def table(self, word: "Token", path: "Token") -> TableFile:
-            return TableFile(_text(path), _start(path))
+    def table(self, word: Token, path: Token) -> TableFile:
+        return TableFile(_text(path), _start(path))
 
-        def queue_arguments(self, *parts: Any) -> QueueArguments:
-            known: dict[str, Any] = {}
-            for part in parts:
-                known |= part
-            return QueueArguments(**known)
+    def queue_arguments(self, *parts: Any) -> QueueArguments:
+        known: dict[str, Any] = {}
+        for part in parts:
+            known |= part
+        return QueueArguments(**known)
 
-        def sweep_axes(self, *axes: SweepAxis) -> list[SweepAxis]:
-            return list(axes)
+    def sweep_axes(self, *axes: SweepAxis) -> list[SweepAxis]:
+        return list(axes)
 
-        def range(self, name: "Token", _in: "Token", first: "Token", last: "Token",
-                  *step: "Token") -> SweepAxis:
-            end = (step[-1] if step else last).end_pos or 0
-            start = first.start_pos or 0
-            return SweepAxis(str(name), start, end - start, str(first), str(last), str(step[-1]) if step else "")
+    def range(self, name: Token, _in: Token, first: Token, last: Token,
+              *step: Token) -> SweepAxis:
+        end = (step[-1] if step else last).end_pos
+        start = first.start_pos
+        return SweepAxis(str(name), start, end - start, str(first), str(last), str(step[-1]) if step else "")
 
-        def values(self, name: "Token", _in: "Token", *values: str) -> SweepAxis:
-            return SweepAxis(str(name), name.start_pos or 0, len(name), values=[str(value) for value in values])
+    def values(self, name: Token, _in: Token, *values: str) -> SweepAxis:
+        return SweepAxis(str(name), name.start_pos, len(name), values=[str(value) for value in values])
 
-        def quoted(self, token: "Token") -> str:
-            return token[1:-1].replace('""', '"')
+    def quoted(self, token: Token) -> str:
+        return token[1:-1].replace('""', '"')
 
-        def bare(self, token: "Token") -> str:
-            return str(token)
+    def bare(self, token: Token) -> str:
+        return str(token)
 
-        def count(self, value: int) -> dict[str, Any]:
-            return {"count": value}
+    def count(self, value: int) -> dict[str, Any]:
+        return {"count": value}
 
-        def names(self, *tokens: "Token") -> dict[str, Any]:
-            return {"names": tuple(str(token) for token in tokens)}
+    def names(self, *tokens: Token) -> dict[str, Any]:
+        return {"names": tuple(str(token) for token in tokens)}
 
-        def source(self, word: "Token", *tokens: "Token") -> dict[str, Any]:
-            return {"source": word.lower()} | {token.type.lower(): str(token) for token in tokens}
+    def source(self, word: Token, *tokens: Token) -> dict[str, Any]:
+        return {"source": word.lower()} | {token.type.lower(): str(token) for token in tokens}
 
-        def integer(self, digits: "Token") -> int:
-            return int(digits) if len(digits) < 13 else COUNT_LIMIT
+    def integer(self, digits: Token) -> int:
+        return int(digits) if len(digits) < 13 else COUNT_LIMIT
 
-        def add(self, left: int, right: int) -> int:
-            return _bounded(left + right)
+    def add(self, left: int, right: int) -> int:
+        return _bounded(left + right)
 
-        def subtract(self, left: int, right: int) -> int:
-            return _bounded(left - right)
+    def subtract(self, left: int, right: int) -> int:
+        return _bounded(left - right)
 
-        def multiply(self, left: int, right: int) -> int:
-            return _bounded(left * right)
+    def multiply(self, left: int, right: int) -> int:
+        return _bounded(left * right)
 
-        def negate(self, value: int) -> int:
-            return -value
-
-    return Statements()
+    def negate(self, value: int) -> int:
+        return -value
 
 
-def _how_and_value(tokens: "tuple[Token, ...]") -> "tuple[Token | None, Token | None]":
+def _how_and_value(tokens: tuple[Token, ...]) -> tuple[Token | None, Token | None]:
     """What stands before a colon and after it."""
     found = {token.type: token for token in tokens}
     return found.get("HOW"), found.get("VALUE")
@@ -213,21 +196,12 @@ def _bounded(value: int) -> int:
     return max(-COUNT_LIMIT, min(COUNT_LIMIT, value))
 
 
-def _text(token: "Token | None") -> str:
+def _text(token: Token | None) -> str:
     return "" if token is None else str(token)
 
 
-def _start(*tokens: "Token | None") -> int:
-    return next((token.start_pos or 0 for token in tokens if token is not None), 0)
-
-
-def _offset(error: Any, text: str) -> int:
-    """Where Lark stopped; at the end of the text it says so in several ways."""
-    position = getattr(error, "pos_in_stream", None)
-    token = getattr(error, "token", None)
-    if token is not None and token.type == "$END":
-        return len(text)
-    return position if isinstance(position, int) and 0 <= position <= len(text) else len(text)
+def _start(*tokens: Token | None) -> int:
+    return next((token.start_pos for token in tokens if token is not None), 0)
 
 
 _EXAMPLES = {"include": "include : FILE", "use": "use CATEGORY : template", "sweep": "sweep x in 1..10",
