@@ -11,7 +11,7 @@ from dsl.submit import gpus, transfer
 from dsl.submit.amounts import LOOKS_LIKE_AN_AMOUNT, amount
 from dsl.submit.expressions import BadExpression, check, inside, machine_names, quote
 from dsl.submit.given import Given, Wrong
-from dsl.submit.mistakes import shown
+from dsl.submit.mistakes import nearest, shown
 from dsl.submit.table import find, is_resource
 from dsl.submit.values import expression, truth
 
@@ -62,8 +62,20 @@ def request_disk(given: Given) -> dict[str, str]:
 
 def resources(given: Given) -> dict[str, str]:
     """`request_NAME` for resources that only some pools know."""
-    return {_resource_attribute(word): expression(word, text) for word in sorted(given.programs)
-            if is_resource(word) and (text := given.text(word)) is not None}
+    made = {}
+    for word in sorted(given.programs):
+        if not is_resource(word) or (text := given.text(word)) is None:
+            continue
+        try:
+            made[_resource_attribute(word)] = expression(word, text)
+        except Wrong as wrong:
+            guess = nearest(word, _OWN_REQUESTS)
+            wrong.cure = f'Did you mean "{guess}"?' if guess else wrong.cure
+            raise
+    return made
+
+
+_OWN_REQUESTS = ("request_cpus", "request_memory", "request_disk", "request_gpus")
 
 
 def requirements(given: Given) -> dict[str, str]:

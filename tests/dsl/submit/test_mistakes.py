@@ -181,6 +181,11 @@ def test_an_unknown_word_names_the_nearest_known_one(mistakes):
     assert 'Did you mean "repetitions"?' in found.cure
 
 
+def test_a_misspelt_request_names_the_known_one_even_if_its_value_is_no_expression(mistakes):
+    found = only(mistakes("process = a.py\nrequest_memry = 2G\n"))
+    assert (found.line, found.cure) == (2, 'Did you mean "request_memory"?')
+
+
 def test_a_resource_that_looks_like_a_known_one_names_it(described):
     found = only(described("process = a.py\nrequest_memroy = 5\n").refusals)
     assert 'Did you mean "request_memory"?' in found.cure
