@@ -59,9 +59,7 @@ class Part:
     def _true(self, frame: Frame) -> Array:
         if self.evaluate is not None:
             try:
-                # What wraps or is divided by zero has its rule in `operations.py`.
-                with np.errstate(all="ignore"):
-                    true = self.evaluate(frame).true()
+                true = self.evaluate(frame).true()
             except NotVectorisable:
                 # The values are to blame, not the tree: the order of strings, for instance.
                 self.evaluate = None

@@ -167,7 +167,9 @@ class Truths(Question):
     def _answer(self, plan: Plan, values: tuple[Any, ...], job: Ad, now: float | None) -> Array:
         if plan.term is not None:
             try:
-                bits: Array = plan.term.bitmap(values, Frame(job, now, self.store.rows))
+                # What wraps or is divided by zero has its rule in `operations.py`.
+                with np.errstate(all="ignore"):
+                    bits: Array = plan.term.bitmap(values, Frame(job, now, self.store.rows))
                 return bits
             except distinct.TooCostly:
                 plan.term = None
