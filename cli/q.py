@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from cli import jobs
 from cli.adtext import plain
 from cli.common import DONE, Parser, complain, connect, count_of, run, say, say_json
-from cli.jobtext import JOB_ATTRIBUTES, command_line, host, job_id, letter, moment, owner, priority, run_time
+from cli.jobtext import JOB_ATTRIBUTES, UNDER_WAY, command_line, host, job_id, letter, moment, owner, priority, run_time
 from cli.selection import add_selection, split_names
 from cli.table import table
 from contract.requests import Ad, Batch, Queue, Totals
@@ -76,7 +76,7 @@ def _jobs(chosen: argparse.Namespace) -> int:
     if chosen.hold:
         constraint = f"JobStatus == {JobStatus.HELD:d}"
     elif chosen.run:
-        constraint = f"JobStatus == {JobStatus.RUNNING:d} || JobStatus == {JobStatus.TRANSFERRING_OUTPUT:d}"
+        constraint = " || ".join(f"JobStatus == {status:d}" for status in UNDER_WAY)
 
     def as_table(ads: list[Ad]) -> str:
         if chosen.hold:

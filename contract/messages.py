@@ -116,6 +116,8 @@ class HeldRun(msgspec.Struct, frozen=True, array_like=True):
 
     run: RunId
     phase: Phase
+    halts: int = 0
+    """As in `Progressed`."""
 
 
 # --- from the startd -------------------------------------------------------------------
@@ -146,11 +148,16 @@ class AdChanged(msgspec.Struct, frozen=True, tag="ad"):
     changes: dict[str, str | None]
 
 
-class Progressed(msgspec.Struct, frozen=True, tag="progressed"):
+class Progressed(msgspec.Struct, frozen=True, omit_defaults=True, tag="progressed"):
     """A run came to another phase."""
 
     run: RunId
     phase: Phase
+    halts: int = 0
+    """How often it was suspended and resumed, counted together: the one phase that comes and
+    goes would else tell nobody which of two messages is the later one."""
+    why: str = ""
+    """Why it was suspended, for people."""
 
 
 class Used(msgspec.Struct, frozen=True, tag="used"):

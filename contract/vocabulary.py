@@ -42,6 +42,7 @@ class Phase(StrEnum):
     FETCHING = "fetching"
     STARTING = "starting"
     RUNNING = "running"
+    SUSPENDED = "suspended"
     STOPPING = "stopping"
     RETURNING = "returning"
     ENDED = "ended"

@@ -104,6 +104,11 @@ def _job_body(event: Event, host: str) -> tuple[int, str]:
                         f"\tCode {_whole(detail.get('code'))} Subcode {_whole(detail.get('subcode'))}\n")
         case "released":
             return 13, f"Job was released.\n{_line(detail.get('reason'))}"
+        case "suspended":
+            # A run is frozen as a whole; how many processes that were is nobody's business.
+            return 10, f"Job was suspended.\n\tNumber of processes actually suspended: 1\n{_line(detail.get('reason'))}"
+        case "unsuspended":
+            return 11, "Job was unsuspended.\n"
         case "disconnected":
             return 22, (f"Job disconnected, attempting to reconnect\n"
                         f"    {_flat(detail.get('reason')) or 'The machine has not been heard of'}\n"

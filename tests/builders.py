@@ -152,14 +152,14 @@ class Lab:
     def connect(self, name="lab-7", cpus=8.0, memory_mib=16_384, disk_kib=1 << 20, ad=None, runs=(), **changes):
         """Let a startd say hello through a new link; return the link."""
         link = next(self._links)
-        held = [HeldRun(run, phase) for run, phase in runs]
+        held = [HeldRun(*run) for run in runs]
         hello = a_hello(**{"name": name, "identity": f"{name}'s own", "ad": ad or {}, "runs": held,
                            "amounts": Amounts(float(cpus), memory_mib, disk_kib)} | changes)
         self.do(on_hello, link, hello)
         return link
 
     def beat(self, link, *runs):
-        self.do(on_beat, link, Beat([HeldRun(run, phase) for run, phase in runs]))
+        self.do(on_beat, link, Beat([HeldRun(*run) for run in runs]))
 
     def gone(self, link):
         self.do(on_gone, link)
@@ -167,8 +167,8 @@ class Lab:
     def start(self, link, run):
         self.progress(link, run, Phase.RUNNING)
 
-    def progress(self, link, run, phase):
-        self.do(on_progressed, link, Progressed(run, phase))
+    def progress(self, link, run, phase, halts=0, why=""):
+        self.do(on_progressed, link, Progressed(run, phase, halts, why))
 
     def end(self, link, run, reason=EndReason.EXITED, blobs=None, **end):
         if reason is EndReason.EXITED and "signal" not in end:

@@ -175,7 +175,7 @@ class _Tail:
                 if not follow:
                     await self._send_kept(None)
                     return
-            elif job.run is not None and job.run.phase in (Phase.RUNNING, Phase.STOPPING):
+            elif job.run is not None and job.run.phase in (Phase.RUNNING, Phase.SUSPENDED, Phase.STOPPING):
                 await self._send_live(job, follow)
             elif job.run is None and job.status in (JobStatus.HELD, JobStatus.IDLE) and not follow:
                 await self._send_kept(job)

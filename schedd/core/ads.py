@@ -47,6 +47,8 @@ def dynamic(cluster: Cluster, proc: int, job: Job | None) -> dict[str, Any]:
         fields["PescPhase"] = str(job.run.phase)
         if job.run.stopping:
             fields["PescStopping"] = job.run.stopping
+        if job.run.suspended_at is not None:
+            fields["PescSuspended"] = job.run.suspended_because
     if job.last_machine:
         fields["LastRemoteHost"] = job.last_machine
     if job.status == JobStatus.HELD:
@@ -66,6 +68,12 @@ def dynamic(cluster: Cluster, proc: int, job: Job | None) -> dict[str, Any]:
             "RemoteSysCpu": round(job.system_seconds, 6),
             "MemoryUsage": round(job.memory_mib, 1),
             "DiskUsage": job.disk_kib,
+        }
+    if job.last_suspended_at is not None:
+        fields |= {
+            "TotalSuspensions": job.suspensions,
+            "CumulativeSuspensionTime": round(job.suspended_seconds, 3),
+            "LastSuspensionTime": int(job.last_suspended_at),
         }
     if job.exit_code is not None:
         fields |= {"ExitBySignal": False, "ExitCode": job.exit_code}

@@ -35,7 +35,8 @@ DYNAMIC = frozenset(
         "ClusterId ProcId PescRank JobStatus EnteredCurrentStatus JobPrio NumJobStarts NumJobCompletions NumRestarts "
         "PescAttempt PescPhase PescStopping RemoteHost LastRemoteHost HoldReason HoldReasonCode HoldReasonSubCode "
         "ReleaseReason RemoveReason JobStartDate JobCurrentStartDate RemoteWallClockTime RemoteUserCpu RemoteSysCpu "
-        "MemoryUsage DiskUsage ExitBySignal ExitCode ExitSignal CompletionDate EndDate PescWarnings GlobalJobId"
+        "MemoryUsage DiskUsage ExitBySignal ExitCode ExitSignal CompletionDate EndDate PescWarnings GlobalJobId "
+        "TotalSuspensions CumulativeSuspensionTime LastSuspensionTime PescSuspended"
     ).split()
 )
 """Attributes, in lower case, that may differ between jobs whatever the submit file says."""

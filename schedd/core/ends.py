@@ -4,7 +4,7 @@ from contract.messages import Acknowledge, Ended, RunEnd
 from contract.vocabulary import EndReason, JobStatus
 from schedd.core.ads import job_ad
 from schedd.core.cluster import Cluster
-from schedd.core.job import Job, Move, Run
+from schedd.core.job import UNDER_WAY, Job, Move, Run
 from schedd.core.judge import Fate, Verdict, judge
 from schedd.core.machine import Machine
 from schedd.core.matching import file_job, hold
@@ -83,7 +83,7 @@ def _settle(pool: Pool, cluster: Cluster, job: Job, end: RunEnd, now: float) -> 
     if job.status == JobStatus.REMOVED:
         leave_queue(pool, cluster, job, now)
         return
-    if job.status != JobStatus.RUNNING and end.reason is not EndReason.EXITED:
+    if job.status not in UNDER_WAY and end.reason is not EndReason.EXITED:
         file_job(pool, cluster, job, now)      # held, or released again while its run was being stopped
         return
     if end.reason is EndReason.EXITED and not cluster.judges_exits:
@@ -109,6 +109,6 @@ def _settle(pool: Pool, cluster: Cluster, job: Job, end: RunEnd, now: float) -> 
             say(pool, cluster, job.proc, "evicted", now, job.last_machine, reason=verdict.reason,
                 wall_seconds=round(end.wall_seconds, 3), user_seconds=round(end.user_seconds, 6),
                 system_seconds=round(end.system_seconds, 6))
-            if job.status == JobStatus.RUNNING:
+            if job.status in UNDER_WAY:
                 move(pool, cluster, job, Move.RETURN, now)
             file_job(pool, cluster, job, now)

@@ -17,12 +17,13 @@ import msgspec
 from contract.messages import Amounts, OutputFile
 from contract.vocabulary import JobStatus, Phase, RunId
 
-IDLE, RUNNING, REMOVED, COMPLETED, HELD = (
+IDLE, RUNNING, REMOVED, COMPLETED, HELD, SUSPENDED = (
     JobStatus.IDLE,
     JobStatus.RUNNING,
     JobStatus.REMOVED,
     JobStatus.COMPLETED,
     JobStatus.HELD,
+    JobStatus.SUSPENDED,
 )
 
 
@@ -35,6 +36,9 @@ class Move(StrEnum):
     """Its program ended, and the end counts."""
     RETURN = "return"
     """Its run is over without a result that counts: back to the queue."""
+    SUSPEND = "suspend"
+    """Its machine froze its run."""
+    RESUME = "resume"
     HOLD = "hold"
     RELEASE = "release"
     REMOVE = "remove"
@@ -51,6 +55,12 @@ TRANSITIONS: dict[tuple[JobStatus, Move], JobStatus] = {
     (RUNNING, Move.RETURN): IDLE,
     (RUNNING, Move.HOLD): HELD,
     (RUNNING, Move.REMOVE): REMOVED,
+    (RUNNING, Move.SUSPEND): SUSPENDED,
+    (SUSPENDED, Move.RESUME): RUNNING,
+    (SUSPENDED, Move.FINISH): COMPLETED,
+    (SUSPENDED, Move.RETURN): IDLE,
+    (SUSPENDED, Move.HOLD): HELD,
+    (SUSPENDED, Move.REMOVE): REMOVED,
     (HELD, Move.RELEASE): IDLE,
     (HELD, Move.REMOVE): REMOVED,
     # It ended by itself before the hold reached it: finished is final.
@@ -58,6 +68,7 @@ TRANSITIONS: dict[tuple[JobStatus, Move], JobStatus] = {
 }
 
 FINAL = frozenset({REMOVED, COMPLETED})
+UNDER_WAY = frozenset({RUNNING, SUSPENDED})
 
 
 class IllegalMove(Exception):
@@ -82,6 +93,10 @@ class Run(msgspec.Struct, omit_defaults=True):
     """Grants are numbered, so that what lies ready keeps its order over a restart."""
     stopping: str = ""
     """Why it was told to stop; "" while it may go on."""
+    halts: int = 0
+    """How often its machine has suspended and resumed it, counted together."""
+    suspended_at: float | None = None
+    suspended_because: str = ""
 
 
 class Job(msgspec.Struct, omit_defaults=True):
@@ -109,6 +124,9 @@ class Job(msgspec.Struct, omit_defaults=True):
     remove_reason: str = ""
     first_start_at: float | None = None
     last_start_at: float | None = None
+    suspensions: int = 0
+    suspended_seconds: float = 0.0
+    last_suspended_at: float | None = None
     wall_seconds: float = 0.0
     user_seconds: float = 0.0
     system_seconds: float = 0.0

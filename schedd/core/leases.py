@@ -8,7 +8,7 @@ import math
 from contract.messages import Stop
 from contract.vocabulary import JobStatus
 from schedd.core.cluster import Cluster
-from schedd.core.job import Job, Move
+from schedd.core.job import UNDER_WAY, Job, Move
 from schedd.core.machine import Machine
 from schedd.core.matching import file_job
 from schedd.core.pool import Pool, free_claim, leave_queue, move, say
@@ -44,6 +44,11 @@ def move_clocks(pool: Pool, now: float, jump: float) -> None:
     for machine in pool.machines.values():
         machine.last_heard_at += jump
         machine.avoid_until += jump if machine.avoid_until else 0.0
+        for run_id in machine.claims:
+            job = pool.job(run_id.cluster, run_id.proc)
+            if job is not None and job.run is not None and job.run.suspended_at is not None:
+                job.run.suspended_at += jump
+                pool.outcome.touch(job)
     for account in pool.accounts.values():
         account.at += jump
 
@@ -71,7 +76,7 @@ def lose(pool: Pool, cluster: Cluster, job: Job, why: str, now: float, lapse: bo
     if lapse and not run.stopping:
         job.lapsed = run
     say(pool, cluster, job.proc, "evicted", now, run.machine, reason=f"The run was given up: {why}.")
-    if job.status == JobStatus.RUNNING:
+    if job.status in UNDER_WAY:
         move(pool, cluster, job, Move.RETURN, now)
         file_job(pool, cluster, job, now)
     elif job.status == JobStatus.REMOVED:

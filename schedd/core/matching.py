@@ -12,6 +12,7 @@ from schedd.core.cluster import DYNAMIC, Cluster
 from schedd.core.job import Job, Move, Run
 from schedd.core.machine import Machine, fits
 from schedd.core.matchmaker import Demand, Match, Offer, Share, negotiate
+from schedd.core.phases import under_way
 from schedd.core.pool import Pool, move, say, take_claim
 from schedd.core.program import program_of
 from schedd.core.waiting import Kind, Ticket
@@ -129,7 +130,7 @@ def _promote(pool: Pool, machine: Machine, now: float) -> None:
         if not fits(claim, machine.free):
             return
         take_claim(pool, machine, job, job.run, now)
-        move(pool, pool.clusters[run_id.cluster], job, Move.GRANT, now)
+        under_way(pool, pool.clusters[run_id.cluster], job, job.run, now)
 
 
 def _hand_out(pool: Pool, offers: Sequence[Offer], queued: bool, now: float) -> None:
@@ -193,7 +194,7 @@ def _grant(pool: Pool, found: Match, queued: bool, now: float) -> None:
         pool.outcome.touch(job)
     else:
         take_claim(pool, machine, job, run, now)
-        move(pool, cluster, job, Move.GRANT, now)
+        under_way(pool, cluster, job, run, now)
     pool.outcome.send(machine.link, message)
 
 

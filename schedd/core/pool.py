@@ -183,6 +183,7 @@ def free_claim(pool: Pool, job: Job, owner: str, now: float) -> Run | None:
     run, job.run = job.run, None
     if run is None:
         return None
+    count_suspension(job, run, now)
     machine = pool.machines.get(run.machine)
     if machine is not None:
         machine.claims.pop(job.run_id, None)
@@ -193,6 +194,13 @@ def free_claim(pool: Pool, job: Job, owner: str, now: float) -> Run | None:
     pool.outcome.touch(job)
     pool.filing.wanted = True
     return run
+
+
+def count_suspension(job: Job, run: Run, now: float) -> None:
+    """It stands still no longer: book how long it did."""
+    if run.suspended_at is not None:
+        job.suspended_seconds += max(0.0, now - run.suspended_at)
+        run.suspended_at, run.suspended_because = None, ""
 
 
 def heard(pool: Pool, link: int, now: float) -> Machine | None:

@@ -8,18 +8,17 @@ from collections.abc import Sequence
 from contract.messages import HeldRun, Stop
 from contract.vocabulary import JobStatus, Phase, RunId
 from schedd.core.cluster import Cluster
-from schedd.core.job import Job, Move, Run
+from schedd.core.job import Job, Run
 from schedd.core.leases import lose
 from schedd.core.machine import Machine, fits
 from schedd.core.matching import grant_message
-from schedd.core.pool import Pool, book_start, move, say, take_claim
+from schedd.core.phases import advance, is_later, under_way
+from schedd.core.pool import Pool, say, take_claim
 
 GRACE_BEATS = 2
 """A run that a beat does not list is given up only when it should have been listed this often."""
 
 OVER_THERE = frozenset({Phase.ENDED, Phase.RETURNING})
-
-ORDER = {phase: number for number, phase in enumerate(Phase)}
 
 
 def reconcile(pool: Pool, machine: Machine, held: Sequence[HeldRun], now: float, fresh: bool) -> None:
@@ -36,11 +35,8 @@ def reconcile(pool: Pool, machine: Machine, held: Sequence[HeldRun], now: float,
         elif job.run is not None:
             if job.run.stopping and held_run.phase not in OVER_THERE:
                 pool.outcome.send(machine.link, Stop(run_id, job.run.stopping))
-            elif ORDER[held_run.phase] > ORDER[job.run.phase]:
-                job.run.phase = held_run.phase
-                if held_run.phase is Phase.RUNNING:
-                    book_start(pool, found[0], job, job.run, now)
-                pool.outcome.touch(job)
+            elif is_later(job.run, held_run.phase, held_run.halts, fresh):
+                advance(pool, found[0], job, job.run, held_run.phase, held_run.halts, "", now)
     for run_id in [run_id for run_id in (*machine.claims, *machine.ahead) if run_id not in listed]:
         found = pool.run(run_id)
         if found is not None and found[1].run is not None:
@@ -57,9 +53,9 @@ def _belongs(pool: Pool, cluster: Cluster, job: Job, machine: Machine, phase: Ph
     if not fits(lapsed.claim, machine.free):
         return phase in OVER_THERE     # its report is on the way, and counts unless another grant is faster
     job.run, job.lapsed = lapsed, None
-    move(pool, cluster, job, Move.GRANT, now)
-    take_claim(pool, machine, job, lapsed, now)
     say(pool, cluster, job.proc, "reconnected", now, machine.name)
+    take_claim(pool, machine, job, lapsed, now)
+    under_way(pool, cluster, job, lapsed, now)
     return True
 
 

@@ -14,12 +14,13 @@ in between. Three rules mend all of it:
 import re
 
 from contract.messages import AdChanged, Beat, Hello, Progressed, Refused, Used, Welcome
-from contract.vocabulary import MAX_NAME_CHARACTERS, PROTOCOL, Phase
+from contract.vocabulary import MAX_NAME_CHARACTERS, PROTOCOL
 from schedd.core.leases import lose_all
 from schedd.core.machine import Machine, MachineRecord
 from schedd.core.matching import heed_machine
-from schedd.core.pool import Pool, book_start, heard, say
-from schedd.core.reconcile import ORDER, reconcile, started_runs
+from schedd.core.phases import advance, is_later
+from schedd.core.pool import Pool, heard, say
+from schedd.core.reconcile import reconcile, started_runs
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]*")
 MOST_AD_ATTRIBUTES = 5_000
@@ -88,12 +89,8 @@ def on_progressed(pool: Pool, now: float, link: int, progress: Progressed) -> No
         return
     cluster, job = found
     run = job.run
-    if run is None or run.machine != machine.name or ORDER[progress.phase] <= ORDER[run.phase]:
-        return
-    run.phase = progress.phase
-    if progress.phase is Phase.RUNNING:
-        book_start(pool, cluster, job, run, now)
-    pool.outcome.touch(job)
+    if run is not None and run.machine == machine.name and is_later(run, progress.phase, progress.halts):
+        advance(pool, cluster, job, run, progress.phase, progress.halts, progress.why, now)
 
 
 def on_used(pool: Pool, now: float, link: int, used: Used) -> None:

@@ -16,7 +16,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from contract.messages import Acknowledge, Grant, Stop
 from contract.problems import Problem
 from contract.vocabulary import EndReason, JobStatus, Phase, RunId
-from schedd.core.job import Job
+from schedd.core.job import UNDER_WAY, Job
 from schedd.core.matchmaker import Offer, verdict
 from schedd.core.restored import restore
 from schedd.store.rows import saved, statements
@@ -108,7 +108,7 @@ SUBMISSIONS = st.sampled_from([
     {"varying": {"arguments": "$CHOICE(Process, a, b, c, d, e, f, g)"}},
 ])
 ADS = st.sampled_from([{}, {"START": 'TARGET.Owner == "dana"'}, {"START": "TARGET.NumJobStarts < 2"}])
-PHASES = st.sampled_from([Phase.FETCHING, Phase.STARTING, Phase.RUNNING, Phase.RETURNING])
+PHASES = st.sampled_from([Phase.FETCHING, Phase.STARTING, Phase.RUNNING, Phase.SUSPENDED, Phase.RETURNING])
 CONSTRAINTS = st.sampled_from([None, None, "ProcId % 2 == 0", "JobStatus == 1", "NumJobStarts > 0", 'Owner == "lee"'])
 
 
@@ -172,11 +172,11 @@ class Histories(RuleBasedStateMachine):
                         self.runs[name].pop(run, None)
 
     @precondition(lambda self: any(self.runs.values()))
-    @rule(data=st.data(), phase=PHASES)
-    def progress(self, data, phase):
+    @rule(data=st.data(), phase=PHASES, halts=st.integers(0, 5))
+    def progress(self, data, phase, halts):
         name, run = self.draw_run(data)
         self.runs[name][run] = phase
-        self.say(name, "progress", run, phase)
+        self.say(name, "progress", run, phase, halts)
 
     @precondition(lambda self: any(self.runs.values()))
     @rule(data=st.data(), reason=st.sampled_from([*EndReason, EndReason.EXITED]), code=st.sampled_from([0, 0, 1, 3]))
@@ -249,7 +249,9 @@ class Histories(RuleBasedStateMachine):
         for cluster in self.lab.pool.clusters.values():
             for job in cluster.jobs.values():
                 assert not (job.run and job.lapsed)
-                assert job.status != JobStatus.RUNNING or (job.run is not None and not job.run.queued)
+                if job.status in UNDER_WAY:
+                    assert job.run is not None and not job.run.queued
+                    assert (job.status == JobStatus.SUSPENDED) is (job.run.phase is Phase.SUSPENDED)
                 if job.run is not None:
                     place = ahead if job.run.queued else held
                     place.setdefault(job.run.machine, {})[job.run_id] = job.run.claim

@@ -27,14 +27,16 @@ EVERY_KIND = {
     "held": {"reason": "It asked for 100 MiB and used 120.", "code": 34, "subcode": 2},
     "released": {"reason": "by dana"},
     "removed": {"reason": "by dana"},
+    "suspended": {"reason": "somebody is at the keyboard."},
+    "unsuspended": {},
     "disconnected": {"reason": "lab-7 is silent."},
     "reconnected": {},
     "priority": {"priority": -5},
 }
 
 HTCONDORS_NUMBER = {
-    "submitted": 0, "executing": 1, "evicted": 4, "terminated": 5, "usage": 6, "removed": 9, "held": 12,
-    "released": 13, "disconnected": 22, "reconnected": 23, "priority": 33,
+    "submitted": 0, "executing": 1, "evicted": 4, "terminated": 5, "usage": 6, "removed": 9,
+    "suspended": 10, "unsuspended": 11, "held": 12, "released": 13, "disconnected": 22, "reconnected": 23, "priority": 33,
 }
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from contract.messages import Amounts
 from contract.vocabulary import JobStatus, Phase
 from schedd.core.cluster import COUNTER, Cluster
-from schedd.core.job import FINAL, IDLE, REMOVED, RUNNING, Job
+from schedd.core.job import FINAL, IDLE, REMOVED, SUSPENDED, UNDER_WAY, Job
 from schedd.core.pool import Pool
 from startd.core.startd import StartdCore
 from tests.simulation.picture import waiting
@@ -53,11 +53,14 @@ def states_and_runs_agree(world: "World", pool: Pool) -> None:
 
 
 def _contradiction(job: Job) -> str:
-    if job.status == RUNNING and job.run is None:
+    if job.status in UNDER_WAY and job.run is None:
         return "it is running without a run"
+    if job.run is not None and job.status in UNDER_WAY and (
+            (job.status == SUSPENDED) is not (job.run.phase is Phase.SUSPENDED)):
+        return "it is suspended and its run is not, or the other way round"
     if job.status == IDLE and job.run is not None and not (job.run.stopping or job.run.queued):
         return "it waits with a run that is neither queued nor stopped"
-    if job.status == RUNNING and job.run is not None and job.run.queued:
+    if job.status in UNDER_WAY and job.run is not None and job.run.queued:
         return "it is running and only queued"
     if job.status in FINAL and job.run is None:
         return "it is over and still in the queue"

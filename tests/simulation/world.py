@@ -181,7 +181,7 @@ class World:
         if self.schedd.is_busy:
             return "the schedd is at work"
         totals = pool.totals()
-        if totals.idle or totals.running:
+        if totals.idle or totals.running or totals.suspended:
             return f"{totals}"
         for cluster in pool.clusters.values():
             for job in cluster.jobs.values():
