@@ -36,7 +36,8 @@ EVERY_KIND = {
 
 HTCONDORS_NUMBER = {
     "submitted": 0, "executing": 1, "evicted": 4, "terminated": 5, "usage": 6, "removed": 9,
-    "suspended": 10, "unsuspended": 11, "held": 12, "released": 13, "disconnected": 22, "reconnected": 23, "priority": 33,
+    "suspended": 10, "unsuspended": 11, "held": 12, "released": 13, "disconnected": 22,
+    "reconnected": 23, "priority": 33,
 }
 
 
