@@ -98,6 +98,7 @@ class _Reading:
         self.warnings += self.words.accepted
         self.words.say_undefined(self.warnings)
         described.unused.extend(self.words.unused(self.warnings))
+        self.warnings.sort(key=lambda warning: warning.order)
         if self.lines.mistakes:
             unique = dict.fromkeys(self.lines.mistakes)
             raise SubmitErrors(sorted(unique, key=lambda mistake: mistake.order), self.warnings, self.words.refusals)

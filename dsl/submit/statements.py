@@ -252,28 +252,28 @@ class Statements:
         """`name @=TAG`: the lines up to `@TAG`. Files of other languages stay as they stand."""
         is_verbatim = name.lower() in VERBATIM
         pieces: list[tuple[int, int, int]] = []
-        lines: list[str] = []
+        parts: list[str] = []
         length = 0
         while (raw := reader.raw_line()) is not None and raw.strip() != f"@{tag}":
             text = raw if is_verbatim else raw.strip()
             if not is_verbatim and (not text or text.startswith("#")):
                 continue
-            if lines and not is_verbatim and lines[-1].endswith("\\"):
-                lines[-1] = lines[-1][:-1]
-                length -= 2
-                pieces.append((length, reader.line_number, raw.index(text) + 1))
-                lines[-1] += text
-            else:
-                pieces.append((length, reader.line_number, raw.index(text) + 1))
-                lines.append(text)
-            length += len(text) + 1
+            if parts and not is_verbatim and parts[-1].endswith("\\"):
+                parts[-1] = parts[-1][:-1]
+                length -= 1
+            elif parts:
+                parts.append("\n")
+                length += 1
+            pieces.append((length, reader.line_number, raw.index(text) + 1))
+            parts.append(text)
+            length += len(text)
         if raw is None:
             raise BadLine(name_offset, len(line.text), f'the block of "{name}" has no end', "",
                           f"End it with a line that says @{tag}.")
-        body = Line("\n".join(lines), tuple(pieces) or line.pieces)
+        body = Line("".join(parts), tuple(pieces) or line.pieces)
         if name.lower() == "table" and self.is_strict:
             first = pieces[0][1] if pieces else line.place(0)[0]
-            self.sweeping.add_table(Written("table", reader, line, name_offset, name_offset), "\n".join(lines), reader,
+            self.sweeping.add_table(Written("table", reader, line, name_offset, name_offset), body.text, reader,
                                     first, self.variables)
             return
         self._set(name.lower(), body.text, Written(name, reader, body, name_offset, 0, line))

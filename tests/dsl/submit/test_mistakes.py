@@ -181,6 +181,12 @@ def test_an_unknown_word_names_the_nearest_known_one(mistakes):
     assert 'Did you mean "repetitions"?' in found.cure
 
 
+def test_warnings_come_in_the_order_of_their_lines(described):
+    text = "notification = always\nnonsense = 1\nnice_user = true\narguments = $(nobody)\naccounting_group = a\n"
+    found = described(f"executable = run.sh\n{text}", name="job.sub")
+    assert [said.line for said in found.warnings] == [2, 3, 4, 5, 6]
+
+
 def test_a_misspelt_request_names_the_known_one_even_if_its_value_is_no_expression(mistakes):
     found = only(mistakes("process = a.py\nrequest_memry = 2G\n"))
     assert (found.line, found.cure) == (2, 'Did you mean "request_memory"?')

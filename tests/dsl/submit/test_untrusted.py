@@ -142,6 +142,7 @@ LARGE = {
     "a long line without anything": "x " * 5 * MEGABYTE,
     "many short lines": "process = a.py\n" + "x = 1\n" * 20_000,
     "many continuations": "x = \\\n" * 50_000,
+    "many continuations in a block": "x @=END\n" + "a \\\n" * 400_000 + "@END\n",
     "many NUL bytes": "\x00" * 10 * MEGABYTE,
     "many bytes that are no text": "\udc80\n" * 10_000,
     "open macros": "process = a.py\nparameters = " + "$(" * 100_000,
