@@ -12,6 +12,7 @@ INV-C2: no search takes longer than some tenths of a second.
 from __future__ import annotations
 
 import re
+import warnings
 from functools import lru_cache
 from re import _parser as sre
 from typing import NamedTuple, TypeAlias
@@ -80,7 +81,9 @@ def _compiled(pattern: str, options: str) -> _Compiled | None:
         flags |= _FLAGS[option]
     pattern = _NAMED_GROUP.sub("(?P<", pattern)
     try:
-        fast, parsed = re.compile(pattern, flags), sre.parse(pattern, flags)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)      # "possible nested set": no concern of who asks
+            fast, parsed = re.compile(pattern, flags), sre.parse(pattern, flags)
     except (re.error, OverflowError, RecursionError, MemoryError):
         return None
     try:

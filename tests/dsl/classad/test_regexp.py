@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import re
+import warnings
 
 import pytest
 
@@ -49,3 +50,10 @@ def test_the_bounded_matcher_agrees_with_python(seed: int) -> None:
 def test_groups_are_put_into_the_replacement_by_the_bounded_matcher_too() -> None:
     ad = Ad.from_values({"t": "b" * 100 + "aab"})
     assert parse(r'replaceAll("(a|aa)+(b?)", t, "<\\2>")').evaluate(ad) == "b" * 100 + "<b>"
+
+
+def test_a_pattern_that_python_wonders_about_prints_nothing() -> None:
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        parse('regexp("[[:alnum:]-]x", "a")').evaluate()
+    assert told == []
