@@ -13,6 +13,7 @@ from dsl.submit.expressions import quote
 from dsl.submit.given import Given
 from dsl.submit.requirements import (
     CRON,
+    DOMAIN,
     language_of,
     request_cpus,
     request_disk,
@@ -109,7 +110,7 @@ _SPECIAL = (
     Maker(_GPUS, gpus.gpus, True),
     Maker(("requirements", "process", "main", "language", "request_cpus", "request_memory", "request_disk",
            "checkpoint_exit_code", "encrypt_execute_directory", "deferral_time", *_CRON, *_CONTAINER, *_GPUS,
-           *_WHETHER), requirements),
+           *_WHETHER, *DOMAIN), requirements),
     Maker(("rank",), rank),
     Maker(("priority",), priority),
     Maker(("hold",), policy.hold),
@@ -126,7 +127,7 @@ _SPECIAL = (
     Maker(("checkpoint_exit_code",), policy.checkpoint, True),
     Maker(("max_materialize",), policy.materialize, True),
     Maker(("retry_request_memory",), policy.retry_memory, True),
-    Maker(("domain", "dockerfile", "packages"), pesc.domain, True),
+    Maker(DOMAIN, pesc.domain, True),
     Maker(("parallel", "same_client", "gpu_sharing"), pesc.group, True),
     Maker(("rooms",), pesc.rooms, True),
     Maker(("header",), pesc.header, True),

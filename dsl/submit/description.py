@@ -7,11 +7,14 @@ here looks around by itself.
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from dsl.submit.expander import Expander, Role, paths_of
 from dsl.submit.mistakes import Mistake
 from dsl.submit.sweeps import Axis
+
+if TYPE_CHECKING:
+    from dsl.submit.domain import Asked
 
 PATH_COMMANDS = ("process", "executable", "input", "transfer_input_files", "shared_files", "initialdir")
 PATH_ATTRIBUTES = ("Cmd", "PescProcess", "Iwd", "In", "TransferInput", "PescSharedFiles")
@@ -87,6 +90,8 @@ class Description:
     unused: list[str]
     refusals: list[Mistake]
     """Commands that this version reads and does not carry out: jobs that need them are not queued."""
+    domain: "Asked | None"
+    """The environment that the jobs run in, if one is asked for."""
     locate: Callable[..., Mistake] = field(repr=False)
     """`locate(command, what, why, cure, fragment=text)`: a mistake that points at the command's value."""
 

@@ -10,7 +10,6 @@ from dsl.submit.requirements import LANGUAGES
 from dsl.submit.values import Attributes, absolute, count, file_list, name_list, truth
 
 KNOWN_LANGUAGES = (*sorted(set(LANGUAGES.values())), "octave", "c", "cpp", "fortran", "rust", "native")
-_PACKAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*(\[[A-Za-z0-9,._-]+\])?((==|>=|<=|~=|!=|<|>|=)[A-Za-z0-9.*+_-]+)*\Z")
 _NAME = re.compile(r"[\w.-]{1,100}\Z")
 _DURATION = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,3})?)\s*([A-Za-z]*)\Z")
 _UNITS = {"": 1, "s": 1, "sec": 1, "second": 1, "m": 60, "min": 60, "minute": 60, "h": 3600, "hour": 3600,
@@ -36,10 +35,6 @@ def domain(given: Given) -> Attributes:
         else:
             made["PescDockerfile"] = quote(absolute(given, text))
     if packages := name_list(given.text("packages")):
-        for package in packages:
-            if not _PACKAGE.match(package):
-                raise _wrong_part(given, "packages", package, "is not a package",
-                                  "Write, say: packages = numpy>=2, scipy")
         made["PescPackages"] = string_list(packages)
     return made
 

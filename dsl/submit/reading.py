@@ -7,6 +7,7 @@ some jobs, so that what is wrong is said where it is written.
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 from dsl.submit.attributes import ALWAYS, Maker, makers_for
 from dsl.submit.description import PATH_COMMANDS, Description, Files, Site
@@ -25,8 +26,12 @@ from dsl.submit.transfer import is_address
 from dsl.submit.values import count, file_list
 from dsl.submit.words import AMOUNTS, Words
 
+if TYPE_CHECKING:
+    from dsl.submit.domain import Asked
+
 MAX_JOBS = 100_000_000
 MOST_NONSENSE = 50
+DOMAIN = frozenset({"domain", "dockerfile", "packages"})
 TRIED_ROWS = 500
 """So many items are tried out when the file is read; the rest when their jobs are looked at."""
 
@@ -78,6 +83,7 @@ class _Reading:
         repetitions = self._repetitions()
         self._make()
         self._own_attributes()
+        domain = self._domain()
         steps = self.lines.steps * repetitions
         items = self.lines.items
         rows = self._rows()
@@ -89,7 +95,7 @@ class _Reading:
         paths_vary = any(not program.constant for name, program in self.programs.items() if name in PATH_COMMANDS)
         described = Description(self.lines.name, self.template, self.varying, macros, self.lines.item_names,
                                 items, self.lines.sweep, steps, total, paths_vary, self.warnings, [],
-                                self.words.refusals, self.words.mistake)
+                                self.words.refusals, domain, self.words.mistake)
         if not self.lines.mistakes:
             self._try_out(described)
         self._warn_of_one_file_for_all(total)
@@ -158,6 +164,26 @@ class _Reading:
         if found.main is not None:
             self.raw["main"] = self.lines.macros["main"] = found.main
             self.programs["main"] = self.scope.program(found.main)
+
+    def _domain(self) -> "Asked | None":
+        """The environment that is asked for, its Dockerfile checked."""
+        if DOMAIN.isdisjoint(self.raw):
+            return None
+        from dsl.submit.domain import asked, in_order  # most files ask for none
+
+        for command in DOMAIN & self.programs.keys():
+            if not self.programs[command].constant:
+                self.words.complain(command, f"{command} cannot differ from job to job",
+                                    "A domain is made once for all of them.", "Submit a file for each domain.")
+                return None
+        try:
+            domain, checked = asked(self._given(), self.files, self.lines.block_at("dockerfile"))
+        except Wrong as wrong:
+            self._wrong(wrong)
+            return None
+        self.lines.mistakes += in_order(checked)
+        self.warnings += checked.warnings
+        return domain
 
     def _take_environment(self) -> None:
         """What `getenv` takes from the submitter's environment, read once."""

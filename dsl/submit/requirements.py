@@ -19,6 +19,7 @@ LANGUAGES = {".py": "python", ".r": "r", ".jl": "julia", ".sh": "shell", ".jar":
 INTERPRETERS = {"python": "HasPython", "r": "HasR", "julia": "HasJulia", "java": "HasJava"}
 """What a machine says when it can run a language. Every machine has a shell."""
 
+DOMAIN = ("domain", "dockerfile", "packages")
 CRON = ("minute", "hour", "day_of_month", "month", "day_of_week")
 
 DEFAULT_MEMORY_MIB = "128"
@@ -97,7 +98,9 @@ def requirements(given: Given) -> dict[str, str]:
         clauses.append(_container_clause(given))
     elif named.isdisjoint({"opsys", "opsysandver", "opsysname"}):
         clauses.append(f"(TARGET.OpSys == {quote(given.macro('opsys'))})")
-    if (interpreter := INTERPRETERS.get(language or "")) and interpreter.lower() not in named:
+    if any(given.text(command) for command in DOMAIN):
+        clauses.append("(TARGET.HasContainer)")  # and what the program needs is in its image
+    elif (interpreter := INTERPRETERS.get(language or "")) and interpreter.lower() not in named:
         clauses.append(f"(TARGET.{interpreter})")
     clauses += _amount_clauses(given, named)
     if named.isdisjoint({"hasfiletransfer", "filesystemdomain"}):

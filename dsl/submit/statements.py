@@ -145,6 +145,14 @@ class Statements:
         line, column = (written.head or written.line).place(written.name_offset)
         return written.reader.mistake(line, column, what, why, cure, len(written.spelled))
 
+    def block_at(self, word: str) -> tuple[str, int] | None:
+        """The file and the line where the lines given to `word` (`word @=TAG`) begin to say something."""
+        written = self._line_of(word)
+        if written is None or written.head is None:
+            return None
+        text = written.line.text
+        return written.reader.name, written.line.place(len(text) - len(text.lstrip()))[0]
+
     def is_open(self, text: str) -> bool:
         """Whether `text` needs a name that lines which are not known may define."""
         if not self.left_open:

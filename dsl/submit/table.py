@@ -122,6 +122,13 @@ def _carried_out() -> tuple[Command, ...]:
         Command("batch_name", Kind.TEXT, "JobBatchName", "What pesc_q calls these jobs."),
         Command("description", Kind.TEXT, "JobDescription", "A text about the jobs."),
         Command("project_name", Kind.TEXT, "ProjectName", "The project that the jobs are for."),
+        Command("domain", Kind.TEXT, "PescDomain", "The environment it runs in: a name (see pesc_domain list), an "
+                "image, a Dockerfile or a folder with one; after it values for arguments: python version=3.11.",
+                status=Status.REFUSED, pesc=True),
+        Command("packages", Kind.NAMES, "PescPackages", "Packages that are added to the domain: numpy>=2, "
+                "apt:graphviz.", status=Status.REFUSED, pesc=True),
+        Command("dockerfile", Kind.FILE, "PescDockerfile", "How the domain is made: a Dockerfile, or its lines as "
+                "dockerfile @=END … @END.", status=Status.REFUSED, pesc=True),
         Command("allow_arguments_v1", Kind.TRUTH, "", "Whether arguments and arguments2 may stand together.",
                 default="false"),
         Command("allow_environment_v1", Kind.TRUTH, "", "Whether environment and environment2 may stand together.",
@@ -141,11 +148,6 @@ def _pesc() -> tuple[Command, ...]:
     """The words of PESC that later versions carry out."""
     return tuple(Command(name, kind, attribute, text, (), default, accepts, Status.REFUSED, pesc=True)
                  for name, kind, attribute, default, accepts, text in (
-        ("domain", Kind.TEXT, "PescDomain", "", (), "The environment it runs in: a name, an image, a Dockerfile or a "
-         "folder."),
-        ("packages", Kind.NAMES, "PescPackages", "", (), "Packages that are added to the domain: numpy>=2, scipy."),
-        ("dockerfile", Kind.FILE, "PescDockerfile", "", (), "How the domain is made: a Dockerfile, or its lines as "
-         "dockerfile @=END … @END."),
         ("language", Kind.WORD, "PescLanguage", "", ("python", "r", "julia", "java", "shell", "native"),
          "What the process is written in, where its name does not say."),
         ("parallel", Kind.TRUTH, "PescParallel", "false", _NO, "Whether all repetitions start together and can reach "
