@@ -122,7 +122,7 @@ def _carried_out() -> tuple[Command, ...]:
         Command("batch_name", Kind.TEXT, "JobBatchName", "What pesc_q calls these jobs."),
         Command("description", Kind.TEXT, "JobDescription", "A text about the jobs."),
         Command("project_name", Kind.TEXT, "ProjectName", "The project that the jobs are for."),
-        Command("domain", Kind.TEXT, "PescDomain", "The environment it runs in: a name (see pesc_domain list), an "
+        Command("domain", Kind.TEXT, "PescDomain", "The environment it runs in: a name, an "
                 "image, a Dockerfile or a folder with one; after it values for arguments: python version=3.11.",
                 status=Status.REFUSED, pesc=True),
         Command("packages", Kind.NAMES, "PescPackages", "Packages that are added to the domain: numpy>=2, "
