@@ -47,7 +47,10 @@ def answered(line: bytes | str, now: float, seed: int) -> str:
     except Exception as error:
         # A fault of ours in one record must not cost the answers to those after it.
         answer = {"id": identity, "error": f"a fault in pesc_eval: {type(error).__name__}: {error}"}
-    return json.dumps(answer)
+    try:
+        return json.dumps(answer, allow_nan=False)
+    except ValueError:  # an id such as 1e999: what was read as infinity has no JSON
+        return json.dumps({**answer, "id": repr(identity)})
 
 
 def result_of(record: Record, now: float, seed: int) -> Any:

@@ -60,7 +60,8 @@ def test_a_bad_record_gets_an_error_and_the_next_one_its_answer() -> None:
         '{"id": ' + "9" * 5000 + "}",
     ]
     good = json.dumps({"id": "last", "kind": "eval", "expr": "1 + 1", "my": None, "target": None})
-    answers = answers_to(*bad, good)
+    answers = answers_to(*bad, '{"id": 1e999, "kind": "guess"}', good)
+    assert answers.pop(-2)["id"] == "inf"  # what no JSON can say is said as text
     assert [sorted(answer) for answer in answers[:-1]] == [["error", "id"]] * len(bad)
     assert [answer["id"] for answer in answers[3:11]] == [1, 2, 3, 4, 5, 6, 7, 8]
     assert answers[-1] == {"id": "last", "result": {"t": "int", "v": 2}}
