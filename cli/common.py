@@ -99,7 +99,7 @@ class Parser(argparse.ArgumentParser):
         self.add_state()
 
     def add_json(self) -> None:
-        self.add_argument("--json", action="store_true", help="print the answer as JSON")
+        self.add_flag("json", help="print the answer as JSON")
 
     def add_flag(self, *names: str, **how: Any) -> None:
         """Add an option under `--name` and under HTCondor's `-name`."""

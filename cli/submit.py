@@ -28,6 +28,7 @@ pesc_submit sweep.pesc --dry-run       only show what would be queued
 """
 MAX_FILE_BYTES = 64 * 1024**2
 TOLD_MISTAKES = 50
+JSON_FLAGS = frozenset({"--json", "-json"})
 HELP_FLAGS = ("--help-commands", "-help-commands")
 RESTART_SECONDS = 10.0
 KEPT_SOURCE_CHARACTERS = 1 << 20
@@ -42,8 +43,8 @@ def command(arguments: list[str]) -> int:
         if flag in arguments:
             from cli.helpcommands import show_commands
 
-            words = [word for word in arguments if word not in (flag, "--json")]
-            return show_commands(NAME, words[0] if words else "", as_json="--json" in arguments)
+            words = [word for word in arguments if word not in (flag, *JSON_FLAGS)]
+            return show_commands(NAME, words[0] if words else "", as_json=not JSON_FLAGS.isdisjoint(arguments))
     chosen = _arguments(arguments)
     text = ""
     try:
