@@ -19,6 +19,8 @@ demo: $(VENV)/.ready
 # A whole run of the tests includes the arrows, so only lint and types are left to do before.
 test: lint
 	$(BIN)/python -m pytest -n 2 --dist loadgroup
+	@echo 'The container tests, as an ordinary user:'
+	@tests/rootless/test.sh $(BIN)/python
 
 check: lint
 	$(BIN)/python -m pytest tests/test_architecture.py

@@ -114,7 +114,10 @@ class Over:
     peak_memory_mib: float
     peak_disk_kib: int = 0
     out_of_memory: bool = False
-    """The kernel killed it because the machine had no memory left."""
+    """The kernel killed it: the machine had no memory left, or the run's own limit was passed."""
+    start_seconds: float = 0.0
+    """How long it took to make its container, by the clock, and of processor time."""
+    start_cpu_seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

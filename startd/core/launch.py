@@ -4,6 +4,27 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
+class Bind:
+    """A file or folder of the machine, and where the container shows it."""
+
+    inside: str
+    outside: str
+    writable: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """What a run in a container is closed into. Paths in `argv` and `folder` of its Launch are those inside."""
+
+    image: str | None
+    """None: the pool's `base`."""
+    binds: tuple[Bind, ...]
+    network: bool = False
+    pids_limit: int | None = None
+    cpus: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
 class Launch:
     """A run that is ready to start: everything is where it will look for it."""
 
@@ -17,3 +38,4 @@ class Launch:
     stdin: str | None = None
     memory_limit_mib: int | None = None
     disk_limit_kib: int | None = None
+    box: Box | None = None

@@ -1,8 +1,8 @@
 """What the startd asks of whatever runs its jobs, and what it hears back.
 
-`process` is the runtime of today; Podman comes as a second class behind the same
-Protocol. Requests return at once; what comes of them is told through the
-`tell` that the runtime was made with, in the order in which it happened.
+`process` runs plain processes, `podman` containers; both are behind the same Protocol.
+Requests return at once; what comes of them is told through the `tell` that the
+runtime was made with, in the order in which it happened.
 The conformance tests in `tests/startd/runtime` say what every runtime owes.
 """
 
@@ -16,11 +16,16 @@ from startd.core.launch import Launch
 
 @dataclass(frozen=True, slots=True)
 class SpawnFailed:
-    """There is no process and never was; `errno` and `where` ("folder" or "program") say why."""
+    """There is no process and never was; `errno` and `where` say why.
+
+    `where` is "folder", "program", "image" (there is none of that name) or "engine"
+    (what starts containers failed); `words` are for people, where a number says too little.
+    """
 
     run: RunId
     errno: int
     where: str
+    words: str = ""
 
 
 Happening = Begun | SpawnFailed | Over | Usage

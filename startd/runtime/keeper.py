@@ -3,19 +3,25 @@
 Started as `python -m startd.runtime.keeper STATE IDENTITY`; one per state
 folder. It imports next to nothing, has one thread, and does four things: spawn,
 signal, wait, tell. Read `Keeper.serve` first; `kin.py` finds and ends what a
-job leaves behind.
+job leaves behind. With containers it works inside the engine's user and mount
+namespace, and is to them what an engine's monitor is: `contain` runs a launcher
+(crun), which leaves the first process of the container to the keeper and ends.
 
 The startd connects to STATE/keeper.sock, one at a time; both ends then send
 lines, each a JSON list of messages:
 
     to the keeper                                   from the keeper
     ["spawn", key, argv, environment, folder,       ["known", [begun…], [over…]]   on connecting
-              stdin, stdout, stderr, file_bytes]    ["begun", key, pid, boot_seconds, at]
-    ["signal", key, number]   its process group     ["failed", key, errno, where]
-    ["kill", key]             group and strays      ["over", key, code, signal, began_at, ended_at,
-    ["belongs", key, [pid…]]  seen in its tree               user_seconds, system_seconds, peak_kib]
+              stdin, stdout, stderr, file_bytes]    ["begun", key, pid, boot_seconds, at,
+    ["contain", key, argv, environment, folder,               start_seconds, start_cpu_seconds]
+              stdin, stdout, stderr]                ["failed", key, errno, where, words]
+    ["signal", key, number]   its process group     ["over", key, code, signal, began_at, ended_at,
+    ["kill", key]             group and strays               user_seconds, system_seconds, peak_kib]
+    ["belongs", key, [pid…]]  seen in its tree
     ["forget", [key…]]
     ["shutdown"]              leave when all is over
+
+The launcher of a container writes FOLDER/pid, and FOLDER/log when something is wrong.
 
 KEEP-1: what is told was written to the journal before.
 KEEP-2: a key is spawned once; asked again, its state is told again.
@@ -51,8 +57,20 @@ SAME_START_SECONDS = 1.0
 """A process of the right number that started this near the recorded moment is the one that was started."""
 
 PR_SET_CHILD_SUBREAPER = 36
-DEFAULT_SIGNALS = (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGCHLD, signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-"""Python ignores some of these, and what is ignored stays ignored in a child."""
+DEFAULT_SIGNALS = (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGCHLD, signal.SIGINT, signal.SIGTERM, signal.SIGHUP,
+                   signal.SIGQUIT)
+"""Python ignores some of these, a shell's background others, and what is ignored stays ignored in a child."""
+
+
+class Launching:
+    """A container whose launcher has not ended yet."""
+
+    __slots__ = ("began", "folder", "key")
+
+    def __init__(self, key: str, folder: str) -> None:
+        self.key = key
+        self.folder = folder
+        self.began = time.monotonic()
 
 
 class Keeper:
@@ -67,6 +85,10 @@ class Keeper:
         self._adopted: set[str] = set()
         """Living and closing runs of an earlier keeper, whose strays are not our children."""
         self._dying: set[int] = set()
+        self._launching: dict[int, Launching] = {}
+        """By the pid of the launcher, which is its run's process until the container's own is known."""
+        self._early: dict[int, tuple[int, resource.struct_rusage]] = {}
+        """Orphans that ended while something was launching: a container may be over before its launcher is."""
         self._leaving = False
         self._news: list[Record] = []
         self._out: list[list[Any]] = []
@@ -142,6 +164,8 @@ class Keeper:
         match request:
             case ["spawn", key, *how]:
                 self._spawn(key, *how)
+            case ["contain", key, *how]:
+                self._contain(key, *how)
             case ["signal", key, number]:
                 if key in self.living:
                     _signal_group(self.living[key], number)
@@ -161,12 +185,7 @@ class Keeper:
             self._repeat(key)
             return
         environment["PESC_RUN"] = self.kin.marker(key)
-        written = os.O_WRONLY | os.O_CREAT | os.O_APPEND
-        files = [
-            (os.POSIX_SPAWN_OPEN, 0, stdin or "/dev/null", os.O_RDONLY, 0),
-            (os.POSIX_SPAWN_OPEN, 1, stdout, written, 0o644),
-            (os.POSIX_SPAWN_OPEN, 2, stderr, written, 0o644),
-        ]
+        files = _streams(stdin, stdout, stderr)
         where = "folder"
         try:
             os.chdir(folder)
@@ -180,9 +199,48 @@ class Keeper:
                 if file_bytes is not None:
                     _limit_files(None)
         except (OSError, ValueError) as error:
-            self._out.append(["failed", key, getattr(error, "errno", 0) or 0, where])
+            self._out.append(["failed", key, getattr(error, "errno", 0) or 0, where, ""])
             return
-        begun = Begun(BEGUN, key, pid, time.clock_gettime(time.CLOCK_BOOTTIME), time.time())
+        self._begun(key, pid, time.clock_gettime(time.CLOCK_BOOTTIME))
+
+    def _contain(self, key: str, argv: list[str], environment: dict[str, str], folder: str,
+                 stdin: str | None, stdout: str, stderr: str) -> None:
+        if key in self.journal.begun:
+            self._repeat(key)
+            return
+        if key in self.living:
+            return
+        environment["PESC_RUN"] = self.kin.marker(key)
+        try:
+            os.chdir(folder)
+            pid = os.posix_spawn(argv[0], argv, environment, file_actions=_streams(stdin, stdout, stderr),
+                                 setsid=True, setsigmask=(), setsigdef=DEFAULT_SIGNALS)
+        except (OSError, ValueError) as error:
+            self._out.append(["failed", key, getattr(error, "errno", 0) or 0, "engine", str(error)])
+            return
+        self._launching[pid] = Launching(key, folder)
+        self.living[key] = pid
+        self.kin.mains[pid] = key
+
+    def _launched(self, pid: int, code: int, usage: resource.struct_rusage) -> None:
+        """A launcher ended: either its container's first process is ours now, or there is none."""
+        launching = self._launching.pop(pid)
+        key = launching.key
+        del self.kin.mains[pid], self.living[key]
+        main = _number_in(f"{launching.folder}/pid") if code == 0 else None
+        if main is None:
+            self.kin.kill_strays({key}, self.living.keys())
+            self._out.append(["failed", key, 0, "engine", _words_in(f"{launching.folder}/log")])
+            return
+        ticks = procfs.start_ticks(main)
+        started = time.clock_gettime(time.CLOCK_BOOTTIME) if ticks is None else ticks / procfs.TICKS_PER_SECOND
+        self._begun(key, main, started, time.monotonic() - launching.began, usage.ru_utime + usage.ru_stime)
+        if main in self._early:
+            self._ended_as(key, main, *self._early.pop(main))
+
+    def _begun(self, key: str, pid: int, boot_seconds: float, start_seconds: float = 0.0,
+               start_cpu_seconds: float = 0.0) -> None:
+        begun = Begun(BEGUN, key, pid, boot_seconds, time.time(), start_seconds, start_cpu_seconds)
         self.living[key] = pid
         self.kin.mains[pid] = self.kin.sessions[pid] = key
         self.journal.begun[key] = begun
@@ -197,7 +255,8 @@ class Keeper:
     def _kill(self, key: str) -> None:
         pid = self.living.get(key)
         if pid is not None:
-            self.kin.remember(key, list(procfs.descendants([pid])))
+            if not procfs.in_other_pids(pid):  # the kernel ends all of a pid namespace with its first process
+                self.kin.remember(key, list(procfs.descendants([pid])))
             _signal_group(pid, signal.SIGKILL)
             self.kin.kill_strays({key}, self.living.keys() - {key})
 
@@ -221,13 +280,22 @@ class Keeper:
             if key is not None:
                 _signal_group(pid, signal.SIGKILL)
             _, status, usage = os.wait4(pid, 0)
-            if key is None:
+            if pid in self._launching:
+                self._launched(pid, os.waitstatus_to_exitcode(status), usage)
+            elif key is None:
                 self.kin.gone(pid)
-                continue
-            code = os.waitstatus_to_exitcode(status)
-            self._ended(key, pid, code if code >= 0 else None, -code if code < 0 else None, usage)
+                if self._launching:
+                    self._early[pid] = status, usage
+            else:
+                self._ended_as(key, pid, status, usage)
+        if not self._launching:
+            self._early.clear()
         if self.closing or self.kin.has_strays:
             self._close_runs()
+
+    def _ended_as(self, key: str, pid: int, status: int, usage: resource.struct_rusage) -> None:
+        code = os.waitstatus_to_exitcode(status)
+        self._ended(key, pid, code if code >= 0 else None, -code if code < 0 else None, usage)
 
     def _ended(self, key: str, pid: int, code: int | None, number: int | None,
                usage: resource.struct_rusage | None) -> None:
@@ -377,6 +445,32 @@ def _listen(state: str) -> socket.socket:
     return listener
 
 
+def _streams(stdin: str | None, stdout: str, stderr: str) -> list[tuple[Any, ...]]:
+    """What a new process is to have as its standard streams."""
+    written = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+    return [
+        (os.POSIX_SPAWN_OPEN, 0, stdin or "/dev/null", os.O_RDONLY, 0),
+        (os.POSIX_SPAWN_OPEN, 1, stdout, written, 0o644),
+        (os.POSIX_SPAWN_OPEN, 2, stderr, written, 0o644),
+    ]
+
+
+def _number_in(path: str) -> int | None:
+    try:
+        return int(_words_in(path))
+    except ValueError:
+        return None
+
+
+def _words_in(path: str) -> str:
+    """The beginning of a small file; "" when there is none."""
+    try:
+        with open(path, "rb") as file:
+            return file.read(2000).decode("utf-8", "replace").strip()
+    except OSError:
+        return ""
+
+
 def _signal_group(pid: int, number: int) -> None:
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(pid, number)
@@ -397,8 +491,23 @@ def _same_folder(path: str, inode: int) -> bool:
         return False
 
 
+def _leave_parent() -> int:
+    """Go on as an orphan; return what to write to when the process that was started may end.
+
+    The engine's `unshare` waits for what it started, and is larger than the keeper by far.
+    """
+    ready, tell = os.pipe()
+    if os.fork():
+        os.close(tell)
+        os.read(ready, 1)
+        os._exit(0)
+    os.close(ready)
+    os.setsid()
+    return tell
+
+
 def main() -> None:
-    state, identity = sys.argv[1:3]
+    state, identity, *how = sys.argv[1:]
     os.closerange(3, resource.getrlimit(resource.RLIMIT_NOFILE)[0])  # what a shell left open is not for jobs
     os.chdir("/")
     os.umask(0o022)
@@ -407,12 +516,16 @@ def main() -> None:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         sys.exit(f"another keeper works in {state}")
+    tell = _leave_parent() if "--orphan" in how else None
     os.pwrite(lock, f"{os.getpid():<10}\n".encode(), 0)  # always as long: never seen half written
     ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)  # the startd says when to leave
-    Keeper(state, identity).serve()
+    keeper = Keeper(state, identity)
+    if tell is not None:
+        os.close(tell)
+    keeper.serve()
 
 
 if __name__ == "__main__":

@@ -25,6 +25,9 @@ class Begun(NamedTuple):
     pid: int
     boot_seconds: float
     at: float
+    start_seconds: float = 0.0
+    """How long the start of its container took, by the clock; a plain process starts at once."""
+    start_cpu_seconds: float = 0.0
 
 
 class Over(NamedTuple):

@@ -10,7 +10,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,9 @@ ROOT = Path(__file__).resolve().parents[2]
 START_SECONDS = 15.0
 """A new keeper listens within 50 ms on an idle machine; a thrashing one gets this long."""
 
+HANDED_ON = ("PATH", "LANG", "LC_ALL", "HOME", "USER", "XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS",
+             "CONTAINERS_CONF", "CONTAINERS_STORAGE_CONF")
+
 Message = list[Any]
 
 
@@ -29,12 +32,14 @@ class KeeperLink:
     """One connection to the keeper of one state folder."""
 
     def __init__(self, state: str, identity: str, on_message: Callable[[Message], None],
-                 on_lost: Callable[[], None]) -> None:
+                 on_lost: Callable[[], None], through: Sequence[str] = ()) -> None:
+        """A keeper that has to be started is called by `through`, if that is given."""
         self.state = state
         self.identity = identity
         self.keeper_pid = 0
         self._on_message = on_message
         self._on_lost = on_lost
+        self._through = through
         self._socket: socket.socket | None = None
         self._asked: list[Message] = []
         self._unsent = b""
@@ -55,7 +60,7 @@ class KeeperLink:
                     raise
                 self._reap_child()
                 if not self._child:
-                    self._child = _spawn_keeper(self.state, self.identity)
+                    self._child = _spawn_keeper(self.state, self.identity, self._through)
                 await asyncio.sleep(0.01)
         self._socket = connection
         self.keeper_pid = int((Path(self.state) / "keeper.pid").read_text())
@@ -172,16 +177,17 @@ def _dial(state: str) -> socket.socket:
     return connection
 
 
-def _spawn_keeper(state: str, identity: str) -> int:
+def _spawn_keeper(state: str, identity: str, through: Sequence[str]) -> int:
     """Start a keeper in a session of its own, with nothing of ours but the log of its last words."""
     program = f"import sys; sys.path.insert(0, {str(ROOT)!r}); from startd.runtime.keeper import main; main()"
-    argv = [sys.executable, "-S", "-E", "-s", "-c", program, state, identity]
+    orphan = ["--orphan"] if through else []
+    argv = [*through, sys.executable, "-S", "-E", "-s", "-c", program, state, identity, *orphan]
     words = os.path.join(state, "keeper.log")
     files = [
         (os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0),
         (os.POSIX_SPAWN_OPEN, 1, words, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600),
         (os.POSIX_SPAWN_DUP2, 1, 2),
     ]
-    environment = {name: os.environ[name] for name in ("PATH", "LANG", "LC_ALL", "HOME") if name in os.environ}
-    return os.posix_spawn(sys.executable, argv, environment, file_actions=files, setsid=True,
+    environment = {name: os.environ[name] for name in HANDED_ON if name in os.environ}
+    return os.posix_spawn(argv[0], argv, environment, file_actions=files, setsid=True,
                           setsigmask=(), setsigdef=(signal.SIGPIPE, signal.SIGINT, signal.SIGTERM))

@@ -9,7 +9,7 @@ import asyncio
 import logging
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from contract.vocabulary import RunId
@@ -29,14 +29,17 @@ MEMORY_KILL_SECONDS = 5.0
 class ProcessRuntime:
     """See `interface.Runtime`, which this implements."""
 
-    def __init__(self, state: str, identity: str, tell: Callable[[Happening], None]) -> None:
+    def __init__(self, state: str, identity: str, tell: Callable[[Happening], None],
+                 through: Sequence[str] = ()) -> None:
+        """The keeper is called by `through`, if that is given."""
         self._tell = tell
-        self._link = KeeperLink(state, identity, self._on_message, self._on_lost)
+        self._link = KeeperLink(state, identity, self._on_message, self._on_lost, through)
         self._watch = UsageWatch(identity, self._on_usage, lambda key, pids: self._ask(["belongs", key, pids]))
         self._runs: dict[str, RunId] = {}
         self._launches: dict[RunId, Launch] = {}
         self._living: dict[RunId, int] = {}
         self._killed: set[RunId] = set()
+        self._starts: dict[RunId, tuple[float, float]] = {}
         self._kernel_kills = procfs.kernel_memory_kills()
         self._unexplained: list[float] = []
         self._flushing = False
@@ -120,14 +123,17 @@ class ProcessRuntime:
 
     def _on_message(self, message: list[Any]) -> None:
         match message:
-            case ["begun", key, pid, *_]:
+            case ["begun", key, pid, _, _, start_seconds, start_cpu_seconds]:
+                self._starts[self._run(key)] = start_seconds, start_cpu_seconds
                 self._begun(self._run(key), pid)
             case ["over", key, code, number, began_at, ended_at, user, system, peak_kib]:
                 self._over(self._run(key), code, number, max(0.0, ended_at - began_at), user, system, peak_kib)
-            case ["failed", key, errno, where]:
-                run = self._run(key)
-                if self._launches.pop(run, None) is not None:
-                    self._tell(SpawnFailed(run, errno, where))
+            case ["failed", key, errno, where, words]:
+                self._failed(self._run(key), errno, where, words)
+
+    def _failed(self, run: RunId, errno: int, where: str, words: str) -> None:
+        if self._launches.pop(run, None) is not None:
+            self._tell(SpawnFailed(run, errno, where, words))
 
     def _begun(self, run: RunId, pid: int) -> None:
         if run in self._living:
@@ -145,9 +151,21 @@ class ProcessRuntime:
         seen = self._watch.drop(run)
         if seen is not None:
             peak_kib = max(peak_kib, seen.peak_memory_kib)
-        starved = number == signal.SIGKILL and run not in self._killed and self._killed_by_kernel()
+        code, number = self._how_it_ended(code, number)
+        starved = self._clear(run)
+        if number == signal.SIGKILL and run not in self._killed:
+            starved = self._killed_by_kernel() or starved
+        start_seconds, start_cpu_seconds = self._starts.pop(run, (0.0, 0.0))
         self._tell(Over(run, code, number, wall, user, system, peak_kib / 1024,
-                        seen.peak_disk_kib if seen else 0, starved))
+                        seen.peak_disk_kib if seen else 0, starved, start_seconds, start_cpu_seconds))
+
+    def _how_it_ended(self, code: int | None, number: int | None) -> tuple[int | None, int | None]:
+        """Exit code or signal of the job, by those of the process that the keeper waited for."""
+        return code, number
+
+    def _clear(self, run: RunId) -> bool:
+        """Put away what a run leaves beside its folder; whether the kernel killed some of it for its memory limit."""
+        return False
 
     def _on_usage(self, usage: Usage) -> None:
         self._count_kernel_kills()

@@ -67,6 +67,14 @@ def descendants(roots: list[int]) -> Iterator[int]:
             waiting.extend(children(pid))
 
 
+def in_other_pids(pid: int) -> bool:
+    """Whether `pid` lives in a pid namespace that is not ours: then it is a container's."""
+    try:
+        return os.readlink(f"/proc/{pid}/ns/pid") != os.readlink("/proc/self/ns/pid")
+    except OSError:
+        return False
+
+
 def marker(pid: int) -> str | None:
     """The PESC_RUN that `pid` was started with, if it has one."""
     raw = _read(f"/proc/{pid}/environ")

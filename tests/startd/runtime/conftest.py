@@ -1,9 +1,11 @@
 """A stage for runtimes: every test in `test_conformance` runs on each of them.
 
-A new runtime joins by one line in RUNTIMES.
+A new runtime joins by one line in RUNTIMES. Containers need a user for whom rootless
+Podman works: `tests/rootless/env.sh` makes one, and CONTAINERS=1 says that it is there.
 """
 
 import asyncio
+import os
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -12,10 +14,18 @@ from typing import Any, NamedTuple, TypeVar
 import pytest
 
 from contract.vocabulary import RunId
-from startd.core.events import Over
-from startd.core.launch import Launch
+from startd.core.container import SCRATCH, WORK
+from startd.core.events import Begun, Over
+from startd.core.launch import Bind, Box, Launch
+from startd.images import base
+from startd.images.engine import Engine, find_engine
+from startd.runtime import procfs
 from startd.runtime.interface import Happening, Runtime, SpawnFailed
+from startd.runtime.podman import PodmanRuntime
 from startd.runtime.process import ProcessRuntime
+
+PYTHON = base.interpreter()
+"""A CPython that is at the same place on this machine and in the default image."""
 
 
 class Kind(NamedTuple):
@@ -23,12 +33,21 @@ class Kind(NamedTuple):
 
     make: Callable[[str, Callable[[Happening], None]], Runtime]
     cut: Callable[[Any], None]
+    contains: bool = False
 
 
+def engine() -> Engine:
+    return find_engine()
+
+
+# The state folder is as good an identity as any: no two stages share one, also when tests run side by side.
 RUNTIMES = {
-    # The state folder is as good an identity as any: no two stages share one, also when tests run side by side.
     "process": Kind(lambda state, tell: ProcessRuntime(state, state, tell), lambda runtime: runtime._link.close()),
 }
+if os.environ.get("CONTAINERS") == "1":
+    RUNTIMES["podman"] = Kind(lambda state, tell: PodmanRuntime(state, state, tell, engine()),
+                              lambda runtime: runtime._link.close(), contains=True)
+collect_ignore = [] if "podman" in RUNTIMES else ["test_podman.py"]
 WAIT_SECONDS = 20.0
 H = TypeVar("H", bound=Happening)
 RUN = RunId(1, 0, 1)
@@ -42,26 +61,37 @@ class Stage:
         self.state = folder / "state"
         self.state.mkdir()
         self.happened: list[Happening] = []
-        self._kind = kind
+        self.kind = kind
+        self._mains: dict[RunId, int] = {}
         self._unended: set[RunId] = set()
         self._loop = asyncio.new_event_loop()
         self._heard = asyncio.Event()
         self.found = self.open()
 
     def open(self) -> set[RunId]:
-        self.runtime = self._kind.make(str(self.state), self._tell)
+        self.runtime = self.kind.make(str(self.state), self._tell)
         self.found = self._loop.run_until_complete(self.runtime.open())
         return self.found
 
     def sandbox(self, run: RunId = RUN) -> Path:
         path = self.folder / f"{run.cluster}.{run.proc}.{run.attempt}"
-        (path / "work").mkdir(parents=True, exist_ok=True)
+        for name in ("work", "tmp"):
+            (path / name).mkdir(parents=True, exist_ok=True)
         return path
+
+    def work(self, run: RunId = RUN) -> str:
+        """The work folder, as the job names it."""
+        return WORK if self.kind.contains else str(self.sandbox(run) / "work")
+
+    def box(self, run: RunId = RUN, **how) -> Box | None:
+        sandbox = self.sandbox(run)
+        binds = (Bind(WORK, str(sandbox / "work"), True), Bind(SCRATCH, str(sandbox / "tmp"), True))
+        return Box(**({"image": None, "binds": binds} | how)) if self.kind.contains else None
 
     def start(self, *argv: str, run: RunId = RUN, environment: dict[str, str] | None = None, **limits) -> None:
         sandbox = self.sandbox(run)
         launch = {
-            "argv": list(argv), "sandbox": str(sandbox), "folder": str(sandbox / "work"),
+            "argv": list(argv), "sandbox": str(sandbox), "folder": self.work(run), "box": self.box(run),
             "environment": {"PATH": "/usr/bin:/bin"} if environment is None else environment,
             "stdout": str(sandbox / "stdout"), "stderr": str(sandbox / "stderr"),
         } | limits
@@ -98,10 +128,14 @@ class Stage:
         return (self.sandbox(run) / name).read_text()
 
     def pid_from(self, name: str, run: RunId = RUN) -> int:
-        """A pid that the job writes into a file, with a newline after it."""
+        """A pid that the job writes into a file, with a newline after it; 0 if its container is no more."""
         path = self.sandbox(run) / "work" / name
         self.until(lambda: path.exists() and path.read_text().endswith("\n"))
-        return int(path.read_text())
+        pid = int(path.read_text())
+        if not self.kind.contains:
+            return pid
+        self.until(lambda: run in self._mains)
+        return next((below for below in procfs.descendants([self._mains[run]]) if pid_inside(below) == pid), 0)
 
     def signal(self, number: int) -> None:
         self._in_loop(self.runtime.signal, RUN, number)
@@ -124,7 +158,7 @@ class Stage:
 
     def die(self) -> None:
         """As `kill -9` of the startd: nothing is said, the runtime is just cut off."""
-        self._in_loop(self._kind.cut, self.runtime)
+        self._in_loop(self.kind.cut, self.runtime)
         self.happened.clear()
 
     def close(self) -> None:
@@ -142,9 +176,20 @@ class Stage:
 
     def _tell(self, happening: Happening) -> None:
         self.happened.append(happening)
+        if isinstance(happening, Begun):
+            self._mains[happening.run] = happening.pid
         if isinstance(happening, Over | SpawnFailed):
             self._unended.discard(happening.run)
         self._heard.set()
+
+
+def pid_inside(pid: int) -> int:
+    """The number by which a process knows itself."""
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
+    return next(int(line.split()[-1]) for line in lines if line.startswith("NSpid:"))
 
 
 def is_alive(pid: int) -> bool:

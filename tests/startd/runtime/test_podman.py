@@ -1,0 +1,191 @@
+"""What holds for containers alone. Collected where rootless Podman works: see `conftest`."""
+
+import asyncio
+import dataclasses
+import os
+import shutil
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from contract.vocabulary import RunId
+from startd.core.events import Begun, Over
+from startd.core.launch import Bind
+from startd.images import base
+from startd.runtime import procfs
+from startd.runtime.interface import SpawnFailed
+from startd.runtime.podman import PodmanRuntime
+from tests.startd.runtime.conftest import RUN, RUNTIMES, Kind, Stage, engine, is_alive
+
+
+@pytest.fixture
+def stage(tmp_path: Path):
+    stage = Stage(tmp_path, RUNTIMES["podman"])
+    yield stage
+    if stage.state.exists():
+        stage.close()
+
+
+def keeper_pid(stage: Stage) -> int:
+    return int((stage.state / "keeper.pid").read_text())
+
+
+# --- images ------------------------------------------------------------------------------
+
+
+def test_an_image_that_nobody_has_is_told_as_such(stage: Stage):
+    stage.sh("exit 0", box=stage.box(image="localhost/pesc-no-such-image:1"))
+    failed = stage.wait(SpawnFailed)
+    assert "There is no image localhost/pesc-no-such-image:1 here" in failed.words
+
+
+def test_a_name_that_no_image_can_have_is_told_as_such(stage: Stage):
+    stage.sh("exit 0", box=stage.box(image="--all"))
+    assert stage.wait(SpawnFailed).where == "image"
+
+
+def test_a_registry_that_does_not_answer_is_not_the_jobs_fault(stage: Stage):
+    stage.sh("exit 0", box=stage.box(image="localhost:1/some/image"))
+    failed = stage.wait(SpawnFailed)
+    assert failed.where == "engine"
+    assert "could not be pulled" in failed.words
+
+
+def test_the_default_image_has_a_name_too(stage: Stage):
+    stage.start("python3", "-c", "print('hello')", box=stage.box(image="base"))
+    assert stage.wait(Over).exit_code == 0
+    assert stage.written("stdout") == "hello\n"
+
+
+def test_the_same_machine_makes_the_same_default_image():
+    def made() -> bytes:
+        program = [base.interpreter(), "-c", "from startd.images.base import main; main()"]
+        root = Path(base.__file__).resolve().parents[2]
+        return subprocess.run(program, cwd=root, capture_output=True, check=True).stdout
+
+    assert made() == made()
+
+
+def test_variables_of_the_image_are_there_and_the_jobs_own_win(stage: Stage, tmp_path: Path):
+    (tmp_path / "Containerfile").write_text(f"FROM {base.name()}\nENV COLOUR=red SHAPE=round\n")
+    name = f"localhost/pesc-test:{os.getpid()}"
+    subprocess.run(["podman", "build", "-q", "-t", name, str(tmp_path)], check=True, capture_output=True)
+    try:
+        stage.sh("echo $COLOUR $SHAPE", environment={"COLOUR": "blue"}, box=stage.box(image=name))
+        stage.wait(Over)
+        assert stage.written("stdout") == "blue round\n"
+    finally:
+        subprocess.run(["podman", "rmi", "-f", name], check=True, capture_output=True)
+
+
+# --- an engine that fails ----------------------------------------------------------------
+
+
+def broken(tmp_path: Path) -> tuple[Stage, Path]:
+    """A stage whose crun is a file of its own."""
+    crun = tmp_path / "crun"
+    shutil.copy(engine().crun, crun)
+    kind = Kind(lambda state, tell: PodmanRuntime(state, state, tell, dataclasses.replace(engine(), crun=str(crun))),
+                lambda runtime: runtime._link.close(), contains=True)
+    return Stage(tmp_path, kind), crun
+
+
+def test_an_engine_that_is_gone_in_mid_flight_spoils_the_next_start_and_no_running_one(tmp_path: Path):
+    stage, crun = broken(tmp_path)
+    other = RunId(2, 0, 1)
+    stage.sh("mkfifo gate; echo $$ > pid; read line < gate; exit 5")
+    stage.pid_from("pid")
+    crun.unlink()
+    stage.sh("exit 0", run=other)
+    assert stage.wait(SpawnFailed, other).where == "engine"
+    with open(stage.sandbox() / "work" / "gate", "w") as gate:
+        gate.write("go\n")
+    assert stage.wait(Over).exit_code == 5
+    stage.close()
+
+
+def test_what_crun_says_when_it_fails_is_told(stage: Stage):
+    stage.sh("exit 0", box=stage.box(binds=(Bind("/pesc/work", str(stage.sandbox() / "work"), True),
+                                            Bind("/pesc/app", "/no/such/folder"))))
+    failed = stage.wait(SpawnFailed)
+    assert failed.where == "engine"
+    assert "/no/such/folder" in failed.words
+
+
+def test_a_root_that_was_unmounted_is_mounted_again_for_the_run_after(stage: Stage):
+    stage.sh("exit 0")
+    stage.wait(Over)
+    root = next(stage.state.glob("roots/*/root"))
+    subprocess.run([*engine().joining(keeper_pid(stage)), "umount", "-l", str(root)], check=True)
+    stage.sh("exit 0", run=RunId(2, 0, 1))
+    assert stage.wait(SpawnFailed, RunId(2, 0, 1)).where == "engine"
+    stage.sh("exit 3", run=RunId(3, 0, 1))
+    assert stage.wait(Over, RunId(3, 0, 1)).exit_code == 3
+
+
+# --- the keeper as monitor ---------------------------------------------------------------
+
+
+def test_an_end_before_its_launcher_ended_is_not_lost(stage: Stage):
+    """Ten at once, each over before crun has returned: the container's end may be heard first."""
+    runs = [RunId(3, proc, 1) for proc in range(10)]
+    for run in runs:
+        stage.start("/bin/false", run=run)
+    assert {stage.wait(Over, run).exit_code for run in runs} == {1}
+
+
+def test_a_container_outlives_its_keeper_and_can_be_killed_by_the_next(stage: Stage):
+    stage.sh("(setsid sh -c 'exec sleep 300' &) ; echo $$ > pid; exec sleep 300")
+    pid = stage.pid_from("pid")
+    main = stage.wait(Begun).pid
+    below = list(procfs.descendants([main]))
+    old = keeper_pid(stage)
+    os.kill(old, signal.SIGKILL)
+    stage.until(lambda: keeper_pid(stage) != old)
+    assert is_alive(pid)
+    stage.kill()
+    over = stage.wait(Over)
+    assert (over.exit_code, over.signal) == (None, None)
+    assert not any(map(is_alive, below))
+
+
+def test_a_container_made_while_its_keeper_was_killed_is_found_by_its_marker(stage: Stage):
+    stage.sh("echo $$ > pid; exec sleep 300")
+    stage.pid_from("pid")
+    main = stage.wait(Begun).pid
+    keeper = keeper_pid(stage)
+    stage.die()
+    os.kill(keeper, signal.SIGKILL)
+    stage.until(lambda: not is_alive(keeper))
+    (stage.state / "keeper.journal").write_text("")
+    assert stage.open() == {RUN}
+    assert stage.wait(Begun).pid == main
+
+
+def test_the_keeper_leaves_no_mount_and_no_process_behind(tmp_path: Path):
+    async def story() -> int:
+        runtime = PodmanRuntime(str(tmp_path), str(tmp_path), lambda happening: None, engine())
+        await runtime.open()
+        await runtime.provide(None)
+        pid = int((tmp_path / "keeper.pid").read_text())
+        await runtime.close(leave=True)
+        return pid
+
+    assert not is_alive(asyncio.run(story()))
+    mounts = subprocess.run(["podman", "unshare", "cat", "/proc/self/mounts"], check=True, capture_output=True)
+    assert str(tmp_path) not in mounts.stdout.decode()
+
+
+def test_a_start_tells_what_it_cost(stage: Stage):
+    stage.sh("exit 0")
+    over = stage.wait(Over)
+    assert over.start_seconds > 0
+    assert over.start_cpu_seconds > 0
+
+
+def test_nothing_of_a_run_that_is_over_is_left_with_crun(stage: Stage):
+    stage.sh("exit 0")
+    stage.wait(Over)
+    assert os.listdir(stage.state / "crun") == []
