@@ -15,12 +15,24 @@ import msgspec
 from contract.vocabulary import EndReason, Phase, RunId
 
 
+class GpuPart(msgspec.Struct, frozen=True, array_like=True):
+    """A GPU (or a slice of one that counts as a GPU), or some of its memory."""
+
+    device: str
+    """Its UUID."""
+    memory_mib: int
+    shared: bool = False
+    """Of a machine: whether several runs may have parts of it. Of a claim: whether others may
+    have the rest. Of what is free: whether somebody has a part of it."""
+
+
 class Amounts(msgspec.Struct, frozen=True, array_like=True):
     """What a machine has, and what a run takes of it."""
 
     cpus: float
     memory_mib: int
     disk_kib: int
+    gpus: tuple[GpuPart, ...] = ()
 
 
 class Content(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -109,6 +121,8 @@ class RunEnd(msgspec.Struct, frozen=True, omit_defaults=True):
     stderr: OutputFile | None = None
     files: list[OutputFile] = []
     warnings: list[str] = []
+    peak_gpu_memory_mib: float = 0.0
+    """The most that it used of one GPU."""
 
 
 class HeldRun(msgspec.Struct, frozen=True, array_like=True):
@@ -146,6 +160,8 @@ class AdChanged(msgspec.Struct, frozen=True, tag="ad"):
     """Attributes of the machine that changed; None takes one away."""
 
     changes: dict[str, str | None]
+    gpus: tuple[GpuPart, ...] | None = None
+    """All its GPUs, if one came or went."""
 
 
 class Progressed(msgspec.Struct, frozen=True, omit_defaults=True, tag="progressed"):
@@ -167,6 +183,7 @@ class Used(msgspec.Struct, frozen=True, tag="used"):
     memory_mib: float
     cpu_seconds: float
     disk_kib: int
+    gpu_memory_mib: float = 0.0
 
 
 class Ended(msgspec.Struct, frozen=True, tag="ended"):

@@ -61,6 +61,8 @@ class EndReason(StrEnum):
     """Killed because it used more memory than it asked for."""
     DISK = "disk"
     """Killed because it filled more disk than it asked for."""
+    GPU_MEMORY = "gpu-memory"
+    """Killed because it used more memory of a shared GPU than its share."""
     LOST = "lost"
     """The process is gone and nobody saw how it ended."""
     REFUSED = "refused"
@@ -80,6 +82,7 @@ class HoldCode(IntEnum):
     DISK = 104
     BROKEN_DESCRIPTION = 105
     TOO_MANY_FAULTS = 106
+    GPU_MEMORY = 107
 
 
 class JobId(NamedTuple):

@@ -80,6 +80,8 @@ def states() -> str:
         EndReason.EVICTED: "back to the queue",
         EndReason.MEMORY: "held, with what was asked and what was used",
         EndReason.DISK: "held, with what was asked and what was used",
+        EndReason.GPU_MEMORY: "held, with its share and what was used; where `gpu_memory` does not say the share, "
+                              "back to the queue with a larger one",
         EndReason.LOST: f"back to the queue; held after {judge.MOST_FAULTS} such runs in a row",
         EndReason.REFUSED: "held, with what is wrong with it",
         EndReason.MACHINE_FAULT: f"back to the queue, the machine is left alone for a while; held after "

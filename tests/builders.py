@@ -13,6 +13,7 @@ from contract.messages import (
     Beat,
     Content,
     Ended,
+    GpuPart,
     Grant,
     HeldRun,
     Hello,
@@ -53,8 +54,23 @@ def a_run(cluster=1, proc=0, attempt=1) -> RunId:
     return RunId(cluster, proc, attempt)
 
 
-def amounts(cpus=1.0, memory_mib=128, disk_kib=1024) -> Amounts:
-    return Amounts(cpus, memory_mib, disk_kib)
+def amounts(cpus=1.0, memory_mib=128, disk_kib=1024, gpus=()) -> Amounts:
+    return Amounts(cpus, memory_mib, disk_kib, gpus)
+
+
+def a_gpu(name="GPU-1", memory_mib=7_000, shared=True) -> GpuPart:
+    """What a machine offers of a device: 70 per cent of a card of 10,000 MiB."""
+    return GpuPart(name, memory_mib, shared)
+
+
+def gpu_ads(*gpus, **changes):
+    """The attributes with which a machine describes its GPUs; `changes` by name of the device."""
+    texts = {}
+    for gpu in gpus:
+        said = {"Capability": 8.0, "GlobalMemoryMb": 10_000} | changes.get(gpu.device.replace("-", "_"), {})
+        fields = "; ".join(f"{name} = {value}" for name, value in {"Id": f'"{gpu.device}"', **said}.items())
+        texts["GPUs_" + gpu.device.replace("-", "_")] = f"[ {fields} ]"
+    return {"GPUs": str(len(gpus)), "AvailableGPUs": "{ " + ", ".join(texts) + " }", **texts}
 
 
 def a_program(**changes) -> Program:
@@ -149,12 +165,14 @@ class Lab:
 
     # What startds say.
 
-    def connect(self, name="lab-7", cpus=8.0, memory_mib=16_384, disk_kib=1 << 20, ad=None, runs=(), **changes):
+    def connect(self, name="lab-7", cpus=8.0, memory_mib=16_384, disk_kib=1 << 20, ad=None, runs=(), gpus=(),
+                **changes):
         """Let a startd say hello through a new link; return the link."""
         link = next(self._links)
         held = [HeldRun(*run) for run in runs]
-        hello = a_hello(**{"name": name, "identity": f"{name}'s own", "ad": ad or {}, "runs": held,
-                           "amounts": Amounts(float(cpus), memory_mib, disk_kib)} | changes)
+        described = gpu_ads(*gpus) if gpus else {}
+        hello = a_hello(**{"name": name, "identity": f"{name}'s own", "ad": described | (ad or {}), "runs": held,
+                           "amounts": Amounts(float(cpus), memory_mib, disk_kib, tuple(gpus))} | changes)
         self.do(on_hello, link, hello)
         return link
 

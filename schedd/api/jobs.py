@@ -158,6 +158,7 @@ def machine_ad(pool: Pool, machine: Machine, now: float) -> Ad:
         "Cpus": _plain(total.cpus), "Memory": total.memory_mib, "Disk": total.disk_kib,
         "FreeCpus": _plain(free.cpus), "FreeMemory": free.memory_mib, "FreeDisk": free.disk_kib,
         "NumRuns": len(machine.claims),
+        **({"FreeGPUs": sum(not part.shared for part in free.gpus)} if free.gpus else {}),
         "State": "Offline" if away else "Claimed" if machine.claims else "Unclaimed",
         "Activity": "Busy" if machine.claims else "Idle",
         "LastHeardFrom": int(machine.last_heard_at),

@@ -6,6 +6,7 @@ varying ones (macros that differ from job to job) over the cluster's template.
 
 from typing import Any
 
+from contract.messages import Amounts
 from contract.vocabulary import JobStatus
 from dsl.classad import Ad, literal
 from dsl.submit import SubmitErrors
@@ -22,6 +23,8 @@ def dynamic(cluster: Cluster, proc: int, job: Job | None) -> dict[str, Any]:
         "PescRank": proc,
         "GlobalJobId": f"{cluster.record.host}#{cluster.id}.{proc}#{int(cluster.record.submitted_at)}",
     }
+    if state.gpu_peak_mib:
+        fields["PescGpuPeak"] = state.gpu_peak_mib
     if job is None:
         fields |= {
             "JobStatus": int(state.rest_status),
@@ -45,6 +48,8 @@ def dynamic(cluster: Cluster, proc: int, job: Job | None) -> dict[str, Any]:
     if job.run is not None:
         fields["RemoteHost"] = job.run.machine
         fields["PescPhase"] = str(job.run.phase)
+        if job.run.claim.gpus:
+            fields["AssignedGPUs"] = devices_text(job.run.claim)
         if job.run.stopping:
             fields["PescStopping"] = job.run.stopping
         if job.run.suspended_at is not None:
@@ -75,6 +80,8 @@ def dynamic(cluster: Cluster, proc: int, job: Job | None) -> dict[str, Any]:
             "CumulativeSuspensionTime": round(job.suspended_seconds, 3),
             "LastSuspensionTime": int(job.last_suspended_at),
         }
+    if job.gpu_memory_mib:
+        fields["GPUsMemoryUsage"] = round(job.gpu_memory_mib, 1)
     if job.exit_code is not None:
         fields |= {"ExitBySignal": False, "ExitCode": job.exit_code}
     if job.exit_signal is not None:
@@ -150,4 +157,10 @@ def job_texts(cluster: Cluster, proc: int, job: Job) -> dict[str, str]:
         "PescRank": str(proc),
         "NumJobStarts": str(job.starts),
         "PescAttempt": str(job.attempt),
+        **({"AssignedGPUs": str(literal(devices_text(job.run.claim)))} if job.run and job.run.claim.gpus else {}),
     }
+
+
+def devices_text(claim: Amounts) -> str:
+    """The devices of a claim, as HTCondor lists them."""
+    return ", ".join(part.device for part in claim.gpus)

@@ -36,12 +36,13 @@ DYNAMIC = frozenset(
         "PescAttempt PescPhase PescStopping RemoteHost LastRemoteHost HoldReason HoldReasonCode HoldReasonSubCode "
         "ReleaseReason RemoveReason JobStartDate JobCurrentStartDate RemoteWallClockTime RemoteUserCpu RemoteSysCpu "
         "MemoryUsage DiskUsage ExitBySignal ExitCode ExitSignal CompletionDate EndDate PescWarnings GlobalJobId "
-        "TotalSuspensions CumulativeSuspensionTime LastSuspensionTime PescSuspended"
+        "TotalSuspensions CumulativeSuspensionTime LastSuspensionTime PescSuspended "
+        "AssignedGPUs GPUsMemoryUsage"
     ).split()
 )
 """Attributes, in lower case, that may differ between jobs whatever the submit file says."""
 
-OURS = DYNAMIC | {"owner", "user", "qdate", "totalsubmitprocs", "mytype"}
+OURS = DYNAMIC | {"owner", "user", "qdate", "totalsubmitprocs", "mytype", "pescgpupeak"}
 """Attributes, in lower case, that are the schedd's to say: what a submission says of them is not believed."""
 
 EXIT_DEFAULTS = {"onexithold": "false", "onexitremove": "true"}
@@ -76,6 +77,8 @@ class ClusterState(msgspec.Struct, omit_defaults=True):
     rest_reason: str = ""
     rest_code: int = 0
     priority: int = 0
+    gpu_peak_mib: int = 0
+    """What runs that would share a GPU used of one at most, as far as that was measured; 0: not yet."""
 
 
 class Cluster:

@@ -4,10 +4,11 @@ from contract.messages import Acknowledge, Ended, RunEnd
 from contract.vocabulary import EndReason, JobStatus
 from schedd.core.ads import job_ad
 from schedd.core.cluster import Cluster
+from schedd.core.gpus import learned
 from schedd.core.job import UNDER_WAY, Job, Move, Run
 from schedd.core.judge import Fate, Verdict, judge
 from schedd.core.machine import Machine
-from schedd.core.matching import file_job, hold
+from schedd.core.matching import file_job, hold, refile
 from schedd.core.pool import Pool, book_start, free_claim, heard, leave_queue, move, say
 
 FIRST_PAUSE_SECONDS = 5.0
@@ -36,6 +37,7 @@ def on_ended(pool: Pool, now: float, link: int, ended: Ended) -> None:
     _book_end(pool, cluster, job, run, ended.end, now)
     free_claim(pool, job, cluster.owner, now)
     job.lapsed = None
+    _learn(pool, cluster, run, ended.end, now)
     if ended.end.reason is EndReason.EXITED:
         machine.note_run(ended.end.wall_seconds)
     _take_blame(pool, machine, job, ended.end, now)
@@ -52,12 +54,22 @@ def _book_end(pool: Pool, cluster: Cluster, job: Job, run: Run, end: RunEnd, now
     job.system_seconds += max(0.0, end.system_seconds)
     job.memory_mib = max(job.memory_mib, end.peak_memory_mib)
     job.disk_kib = max(job.disk_kib, end.peak_disk_kib)
+    job.gpu_memory_mib = max(job.gpu_memory_mib, end.peak_gpu_memory_mib)
     job.exit_code, job.exit_signal = end.exit_code, end.signal
     job.stdout, job.stderr, job.files = end.stdout, end.stderr, end.files
     job.warnings = end.warnings
     if end.reason is EndReason.EXITED:
         job.completions += 1
     pool.outcome.touch(job)
+
+
+def _learn(pool: Pool, cluster: Cluster, run: Run, end: RunEnd, now: float) -> None:
+    """What a run used of a GPU is the share that the next ones of its cluster get, if they would share."""
+    peak = learned(end.peak_gpu_memory_mib)
+    if run.claim.gpus and peak > cluster.state.gpu_peak_mib and "PescGpuSharing" in cluster.ad:
+        cluster.state.gpu_peak_mib = peak
+        pool.outcome.clusters.add(cluster.id)
+        refile(pool, cluster, now)
 
 
 def _take_blame(pool: Pool, machine: Machine, job: Job, end: RunEnd, now: float) -> None:

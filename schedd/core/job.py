@@ -132,6 +132,7 @@ class Job(msgspec.Struct, omit_defaults=True):
     system_seconds: float = 0.0
     memory_mib: float = 0.0
     disk_kib: int = 0
+    gpu_memory_mib: float = 0.0
     last_machine: str = ""
     exit_code: int | None = None
     exit_signal: int | None = None

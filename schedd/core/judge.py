@@ -43,6 +43,11 @@ def judge(job: Job, end: RunEnd, ad: Ad, now: float) -> Verdict:
             return Verdict(Fate.HOLD, end.message or "Killed for using more memory than it asked for.", HoldCode.MEMORY)
         case EndReason.DISK:
             return Verdict(Fate.HOLD, end.message or "Killed for using more disk than it asked for.", HoldCode.DISK)
+        case EndReason.GPU_MEMORY:
+            message = end.message or "Killed for using more memory of a shared GPU than its share."
+            # Who said nothing was given a share by what others used: not the job's fault, the next one is larger.
+            said = "GPUsMinMemory" in ad
+            return Verdict(Fate.HOLD, message, HoldCode.GPU_MEMORY) if said else Verdict(Fate.AGAIN, message)
         case EndReason.REFUSED:
             return Verdict(Fate.HOLD, end.message or "It could not be started.", HoldCode.FAILED_TO_START)
         case EndReason.MACHINE_FAULT | EndReason.LOST:

@@ -1,18 +1,21 @@
 """A machine as the schedd knows it: amounts, claims and a lease.
 
     INV-3: what a machine has, less what its runs hold, is what it has free; never below zero
-           by a grant.
+           by a grant. Of a GPU that a run has to itself nobody else has a part, and shares of
+           one never add up to more than its machine offers of it.
     INV-6: what lies ready on a machine holds no claim, and is no more than MOST_AHEAD machinefuls.
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Collection
 
 import msgspec
+from msgspec.structs import replace
 
-from contract.messages import Amounts
+from contract.messages import Amounts, GpuPart
 from contract.vocabulary import RunId
 from dsl.classad import Ad
+from schedd.core import gpus
 
 SHORT_RUN_SECONDS = 0.25
 """Below this, the way to the schedd and back costs more than it is worth for every single run."""
@@ -39,13 +42,14 @@ class Machine:
     """The record and what lives only in memory."""
 
     __slots__ = (
-        "ad", "ahead", "avoid_until", "claims", "faults", "last_heard_at", "link", "out_of_touch", "record",
+        "ad", "ahead", "avoid_until", "claims", "devices", "faults", "last_heard_at", "link", "out_of_touch", "record",
         "run_seconds", "version",
     )
 
     def __init__(self, record: MachineRecord, now: float) -> None:
         self.record = record
         self.ad = Ad.from_texts(record.ad)
+        self.devices = gpus.devices_of(self.ad, record.amounts.gpus)
         self.version = 0
         """Raised whenever the ad changes: matches worked out for another version are void."""
         self.claims: dict[RunId, Amounts] = {}
@@ -73,13 +77,19 @@ class Machine:
     @property
     def free_ahead(self) -> Amounts:
         """What more could lie ready there at the very most."""
-        return _left(_times(self.record.amounts, MOST_AHEAD), self.ahead.values())
+        return self._room_ahead(MOST_AHEAD)
 
     @property
     def room_ahead(self) -> Amounts:
         """What more should lie ready there: the shorter its runs, the more of them."""
-        fulls = min(MOST_AHEAD, 1 + int(AHEAD_SECONDS / max(self.run_seconds, 0.001)))
-        return _left(_times(self.record.amounts, fulls), self.ahead.values())
+        return self._room_ahead(min(MOST_AHEAD, 1 + int(AHEAD_SECONDS / max(self.run_seconds, 0.001))))
+
+    def _room_ahead(self, fulls: int) -> Amounts:
+        """GPUs not `fulls` times: a run that waits for one would keep all behind it waiting."""
+        whole = self.record.amounts
+        times = Amounts(whole.cpus * fulls, whole.memory_mib * fulls, whole.disk_kib * fulls)
+        room = _left(times, self.ahead.values())
+        return replace(room, gpus=gpus.left(whole.gpus, [*self.claims.values(), *self.ahead.values()]))
 
     @property
     def is_quick(self) -> bool:
@@ -99,31 +109,31 @@ class Machine:
         self.record.amounts = amounts
         self.record.ad = ad
         self.ad = Ad.from_texts(ad)
+        self.devices = gpus.devices_of(self.ad, amounts.gpus)
         self.version += 1
 
-    def change_ad(self, changes: dict[str, str | None]) -> None:
+    def change_ad(self, changes: dict[str, str | None], devices: tuple[GpuPart, ...] | None = None) -> None:
         for name, text in changes.items():
             if text is None:
                 self.record.ad.pop(name, None)
             else:
                 self.record.ad[name] = text
-        self.describe(self.record.amounts, self.record.ad)
+        amounts = self.record.amounts
+        self.describe(amounts if devices is None else replace(amounts, gpus=devices), self.record.ad)
 
 
-def _times(amounts: Amounts, factor: int) -> Amounts:
-    return Amounts(amounts.cpus * factor, amounts.memory_mib * factor, amounts.disk_kib * factor)
-
-
-def _left(total: Amounts, held: Iterable[Amounts]) -> Amounts:
+def _left(total: Amounts, held: Collection[Amounts]) -> Amounts:
     cpus, memory_mib, disk_kib = total.cpus, total.memory_mib, total.disk_kib
     for claim in held:
         cpus, memory_mib, disk_kib = cpus - claim.cpus, memory_mib - claim.memory_mib, disk_kib - claim.disk_kib
-    return Amounts(cpus, memory_mib, disk_kib)
+    return Amounts(cpus, memory_mib, disk_kib, gpus.left(total.gpus, held) if total.gpus else ())
 
 
 def fits(request: Amounts, free: Amounts) -> bool:
-    return request.cpus <= free.cpus and request.memory_mib <= free.memory_mib and request.disk_kib <= free.disk_kib
+    return (request.cpus <= free.cpus and request.memory_mib <= free.memory_mib and request.disk_kib <= free.disk_kib
+            and (not request.gpus or gpus.fit(request.gpus, free.gpus)))
 
 
 def less(free: Amounts, request: Amounts) -> Amounts:
-    return Amounts(free.cpus - request.cpus, free.memory_mib - request.memory_mib, free.disk_kib - request.disk_kib)
+    return Amounts(free.cpus - request.cpus, free.memory_mib - request.memory_mib, free.disk_kib - request.disk_kib,
+                   gpus.less(free.gpus, request.gpus) if request.gpus else free.gpus)

@@ -7,6 +7,7 @@ from contract.messages import Amounts, Grant
 from contract.vocabulary import HoldCode
 from dsl.classad import Ad, references
 from dsl.submit import SubmitErrors
+from schedd.core import gpus
 from schedd.core.ads import job_ad, job_texts
 from schedd.core.cluster import DYNAMIC, Cluster
 from schedd.core.job import Job, Move, Run
@@ -17,7 +18,8 @@ from schedd.core.pool import Pool, move, say, take_claim
 from schedd.core.program import program_of
 from schedd.core.waiting import Kind, Ticket
 
-SIGNIFICANT = ("Requirements", "Rank", "RequestCpus", "RequestMemory", "RequestDisk")
+SIGNIFICANT = ("Requirements", "Rank", "RequestCpus", "RequestMemory", "RequestDisk", "RequestGPUs", "RequireGPUs",
+               "GPUsMinMemory", "PescGpuSharing", "PescGpuPeak")
 
 WINDOW = 1_000
 """Of a cluster whose jobs are of several kinds, so many of the rest are kept as rows."""
@@ -63,7 +65,7 @@ def file_job(pool: Pool, cluster: Cluster, job: Job, now: float) -> None:
         except SubmitErrors as errors:
             hold(pool, cluster, job, str(errors), HoldCode.BROKEN_DESCRIPTION, now)
             return
-        if isinstance(problem := request_of(ad, now), str):
+        if (problem := problem_of(ad, now)) is not None:
             hold(pool, cluster, job, problem, HoldCode.BROKEN_DESCRIPTION, now)
             return
         kind = _kind(pool, ad, now)
@@ -88,6 +90,14 @@ def refile_everything(pool: Pool, now: float) -> None:
         for job in list(cluster.jobs.values()):
             file_job(pool, cluster, job, now)
         file_rest(pool, cluster, now)
+
+
+def refile(pool: Pool, cluster: Cluster, now: float) -> None:
+    """What matters to matching has changed for one cluster."""
+    pool.filing.kinds.pop(cluster.id, None)
+    for job in list(cluster.jobs.values()):
+        file_job(pool, cluster, job, now)
+    file_rest(pool, cluster, now)
 
 
 def heed_machine(pool: Pool, machine: Machine, now: float) -> None:
@@ -118,7 +128,7 @@ def match(pool: Pool, now: float) -> None:
 
 
 def _offer(machine: Machine, free: Amounts) -> Offer:
-    return Offer(machine.name, machine.version, machine.ad, free)
+    return Offer(machine.name, machine.version, machine.ad, free, machine.devices)
 
 
 def _promote(pool: Pool, machine: Machine, now: float) -> None:
@@ -166,6 +176,14 @@ def request_of(ad: Ad, now: float) -> Amounts | str:
         amounts.append(value)  # type: ignore[arg-type]
     cpus, memory, disk = amounts
     return Amounts(float(cpus), int(-(-memory // 1)), int(-(-disk // 1)))
+
+
+def problem_of(ad: Ad, now: float) -> str | None:
+    """Why what a job asks for cannot be understood, if so."""
+    for request in (request_of(ad, now), gpus.request_of(ad, now)):
+        if isinstance(request, str):
+            return request
+    return None
 
 
 def grant_message(pool: Pool, cluster: Cluster, job: Job, run: Run) -> Grant:
@@ -242,8 +260,9 @@ def _kind(pool: Pool, ad: Ad, now: float) -> Kind:
     signature = tuple(sorted((name, ad.text(name)) for name in _significant(pool, ad) if name in ad))
 
     def describe(number: int) -> Kind:
-        request = request_of(ad, now)
-        return Kind(number, ad, request if isinstance(request, Amounts) else Amounts(1, 0, 0))
+        request, asked = request_of(ad, now), gpus.request_of(ad, now)
+        return Kind(number, ad, request if isinstance(request, Amounts) else Amounts(1, 0, 0),
+                    asked if isinstance(asked, gpus.GpuRequest) else None)
 
     return pool.filing.waiting.kind(signature, describe)
 

@@ -3,9 +3,10 @@
 Whose turn it is (`turn`) and which machine is best (`taste`) are numbered lists that end in
 a tie-break: equal inputs give equal answers, whatever order they come in.
 
-Both sides' `Requirements` are evaluated against what a machine has in all; what it has free
-is compared as numbers, and carved with every match. So an answer for (kind of job, machine's
-ad) holds until the ad changes, and is kept by the caller in `Verdicts`.
+Both sides' `Requirements` are evaluated against what a machine has in all, and RequireGPUs
+against each of its GPUs; what it has free is compared as numbers, and carved with every match.
+So an answer for (kind of job, machine's ad) holds until the ad changes, and is kept by the
+caller in `Verdicts`.
 """
 
 import heapq
@@ -14,8 +15,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from msgspec.structs import replace
+
 from contract.messages import Amounts
 from dsl.classad import Ad, symmetric_match
+from schedd.core import gpus
+from schedd.core.gpus import Device
 from schedd.core.machine import fits, less
 from schedd.core.waiting import Kind, Ticket
 
@@ -37,6 +42,7 @@ class Offer:
     version: int
     ad: Ad
     free: Amounts
+    devices: tuple[Device, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,13 +61,27 @@ class Match(NamedTuple):
     claim: Amounts
 
 
-Verdicts = dict[tuple[int, str, int], float | None]
-"""(kind, machine, version of its ad) → the job's Rank of it, None if the two do not match."""
+class Verdict(NamedTuple):
+    """The two match: the job's Rank of the machine, and the GPUs that will do."""
+
+    rank: float
+    devices: tuple[Device, ...] = ()
+
+
+Verdicts = dict[tuple[int, str, int], Verdict | None]
+"""(kind, machine, version of its ad) → what was found, None if the two do not match."""
 
 
 Taste = tuple[float, float, float, str]
-Ranking = list[Taste]
-"""A heap: machines by `taste`, some places out of date since amounts were carved."""
+
+
+class Ranking(NamedTuple):
+    """The machines for one kind of job."""
+
+    heap: list[Taste]
+    """By `taste`, some places out of date since amounts were carved."""
+    devices: dict[str, tuple[Device, ...]]
+    """Their GPUs that will do; empty for a kind that asks for none."""
 
 
 def negotiate(
@@ -85,15 +105,15 @@ def negotiate(
         kind = demand.kind
         if kind.number not in rankings:
             rankings[kind.number] = ranking(kind, offers, free, verdicts, now)
-        name = best_machine(kind, rankings[kind.number], free)
-        if name is None:
+        found = best_machine(kind, rankings[kind.number], free)
+        if found is None:
             # Within a cycle amounts only shrink: what finds nothing now finds nothing later.
             heapq.heappop(queue)
             continue
-        request = demand.kind.request
-        matches.append(Match(demand.jobs[cursors[index]], name, request))
-        free[name] = less(free[name], request)
-        in_use[demand.owner] = in_use.get(demand.owner, 0.0) + request.cpus
+        name, claim = found
+        matches.append(Match(demand.jobs[cursors[index]], name, claim))
+        free[name] = less(free[name], claim)
+        in_use[demand.owner] = in_use.get(demand.owner, 0.0) + claim.cpus
         cursors[index] += 1
         if cursors[index] == len(demand.jobs):
             heapq.heappop(queue)
@@ -117,29 +137,43 @@ def turn(
 def ranking(
     kind: Kind, offers: Sequence[Offer], free: Mapping[str, Amounts], verdicts: Verdicts, now: float
 ) -> Ranking:
-    """The machines for jobs of `kind`, as a heap by `taste`."""
-    found = []
+    """The machines for jobs of `kind`."""
+    heap, devices = [], {}
     for offer in offers:
         left = free[offer.name]
-        if fits(kind.request, left) and (rank := verdict(kind, offer, verdicts, now)) is not None:
-            found.append(taste(rank, left, offer.name))
-    heapq.heapify(found)
-    return found
+        if fits(kind.request, left) and (found := verdict(kind, offer, verdicts, now)) is not None:
+            heap.append(taste(found.rank, left, offer.name))
+            if kind.gpus is not None:
+                devices[offer.name] = found.devices
+    heapq.heapify(heap)
+    return Ranking(heap, devices)
 
 
-def best_machine(kind: Kind, ranked: Ranking, free: Mapping[str, Amounts]) -> str | None:
-    """The machine for the next job of `kind`, or None."""
-    while ranked:
-        minus_rank, _, _, name = key = ranked[0]
+def best_machine(kind: Kind, ranked: Ranking, free: Mapping[str, Amounts]) -> tuple[str, Amounts] | None:
+    """The machine for the next job of `kind` and what it takes there, or None."""
+    heap = ranked.heap
+    while heap:
+        minus_rank, _, _, name = key = heap[0]
         left = free[name]
-        if not fits(kind.request, left):
-            heapq.heappop(ranked)
+        claim = claim_of(kind, left, ranked.devices.get(name, ()))
+        if claim is None:
+            heapq.heappop(heap)
         elif (fresh := taste(-minus_rank, left, name)) == key:
-            return name
+            return name, claim
         else:
             # What is free only shrinks, so a machine only falls: an outdated first place is the only one that misleads.
-            heapq.heapreplace(ranked, fresh)
+            heapq.heapreplace(heap, fresh)
     return None
+
+
+def claim_of(kind: Kind, left: Amounts, devices: Sequence[Device]) -> Amounts | None:
+    """What a job of `kind` takes of what is left, None if it is too little."""
+    if not fits(kind.request, left):
+        return None
+    if kind.gpus is None:
+        return kind.request
+    parts = gpus.pick(kind.gpus, devices, left.gpus)
+    return None if parts is None else replace(kind.request, gpus=parts)
 
 
 def taste(rank: float, left: Amounts, name: str) -> Taste:
@@ -152,12 +186,21 @@ def taste(rank: float, left: Amounts, name: str) -> Taste:
     return -rank, -left.cpus, -left.memory_mib, name
 
 
-def verdict(kind: Kind, offer: Offer, verdicts: Verdicts, now: float) -> float | None:
-    """The Rank that jobs of `kind` give to the machine, None if the two do not match."""
+def verdict(kind: Kind, offer: Offer, verdicts: Verdicts, now: float) -> Verdict | None:
+    """What jobs of `kind` think of the machine, None if the two do not match."""
     key = kind.number, offer.name, offer.version
     if key not in verdicts:
-        verdicts[key] = _rank(kind.ad, offer.ad, now) if symmetric_match(kind.ad, offer.ad, now=now) else None
+        verdicts[key] = _judge(kind, offer, now)
     return verdicts[key]
+
+
+def _judge(kind: Kind, offer: Offer, now: float) -> Verdict | None:
+    if not symmetric_match(kind.ad, offer.ad, now=now):
+        return None
+    devices = () if kind.gpus is None else gpus.suitable(kind.ad, offer.ad, offer.devices, now)
+    if kind.gpus is not None and len(devices) < kind.gpus.count:
+        return None
+    return Verdict(_rank(kind.ad, offer.ad, now), devices)
 
 
 def _rank(job: Ad, machine: Ad, now: float) -> float:

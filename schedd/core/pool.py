@@ -112,7 +112,7 @@ class Filing:
 
     def is_current(self, kind: Kind, ticket: Ticket) -> bool:
         cluster = self.pool.clusters.get(ticket.cluster)
-        if cluster is None:
+        if cluster is None or self.kinds.get(ticket.cluster, kind) is not kind:
             return False
         if ticket.rest:
             return cluster.rest > 0 and self.rest_tickets.get(ticket.cluster) == ticket

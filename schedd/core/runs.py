@@ -77,7 +77,9 @@ def on_beat(pool: Pool, now: float, link: int, beat: Beat) -> None:
 def on_ad(pool: Pool, now: float, link: int, change: AdChanged) -> None:
     machine = heard(pool, link, now)
     if machine is not None and len(machine.record.ad) + len(change.changes) <= MOST_AD_ATTRIBUTES:
-        machine.change_ad(change.changes)
+        machine.change_ad(change.changes, change.gpus)
+        if change.gpus is not None:
+            pool.outcome.machines.add(machine.name)
         heed_machine(pool, machine, now)
 
 
@@ -102,8 +104,10 @@ def on_used(pool: Pool, now: float, link: int, used: Used) -> None:
     cluster, job = found
     if job.run is None or job.run.machine != machine.name:
         return
-    grew = used.memory_mib > 1.1 * job.memory_mib or used.disk_kib > 1.1 * job.disk_kib + 1024
+    grew = (used.memory_mib > 1.1 * job.memory_mib or used.disk_kib > 1.1 * job.disk_kib + 1024
+            or used.gpu_memory_mib > 1.1 * job.gpu_memory_mib)
     if grew:
+        job.gpu_memory_mib = max(job.gpu_memory_mib, used.gpu_memory_mib)
         job.memory_mib, job.disk_kib = max(job.memory_mib, used.memory_mib), max(job.disk_kib, used.disk_kib)
         pool.outcome.touch(job)
         say(pool, cluster, job.proc, "usage", now, machine.name, memory_mib=round(used.memory_mib, 1),

@@ -10,7 +10,7 @@ from dsl.classad import Ad, ClassAdSyntaxError
 from dsl.submit import SubmitErrors
 from schedd.core.ads import job_ad
 from schedd.core.cluster import Cluster, ClusterRecord, ClusterState
-from schedd.core.matching import file_job, file_rest, hold, request_of
+from schedd.core.matching import file_job, file_rest, hold, problem_of, request_of
 from schedd.core.pool import Pool, say
 from schedd.core.program import program_of
 
@@ -125,7 +125,8 @@ def check_meaning(cluster: Cluster, now: float) -> None:
             raise Problem("bad_submission", f"{name[:100]} is not an expression.\n{error}", CURE) from None
     for proc in {0, cluster.count - 1}:
         try:
-            request = request_of(job_ad(cluster, proc, None), now)
+            ad = job_ad(cluster, proc, None)
+            request = problem_of(ad, now) or request_of(ad, now)
             if isinstance(request, str):
                 raise Problem("bad_submission", request,
                               "Ask for amounts that are numbers, or expressions that give one.")

@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 from contract.messages import Amounts
 from dsl.classad import Ad
+from schedd.core.gpus import GpuRequest
 
 
 class Ticket(NamedTuple):
@@ -34,6 +35,7 @@ class Kind:
     number: int
     ad: Ad
     request: Amounts
+    gpus: GpuRequest | None = None
 
 
 @dataclass(slots=True)

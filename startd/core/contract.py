@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from contract.messages import Grant, Program
+from contract.messages import Amounts, Grant, Program
 
 MASTER_ADDRESS = "127.0.0.1"
 MASTER_PORT = 0
@@ -97,7 +97,7 @@ def contract_arguments(program: Program, folders: Folders) -> list[str]:
 
 
 def environment(grant: Grant, folders: Folders, person: Person) -> dict[str, str]:
-    """All variables of the process; the job's own come last and win."""
+    """All variables of the process; the job's own win, but over what GPUs it has."""
     program = grant.program
     base = {
         "PATH": person.path,
@@ -126,7 +126,20 @@ def environment(grant: Grant, folders: Folders, person: Person) -> dict[str, str
             "PESC_PARAMETERS": parameters_text(program.parameters),
             "PESC_JOB": folders.job_file,
         }
-    return base | program.environment
+    return base | program.environment | gpu_environment(grant.claim)
+
+
+def gpu_environment(claim: Amounts) -> dict[str, str]:
+    """The granted devices and no others; the job's own environment has no say in it."""
+    devices = ",".join(part.device for part in claim.gpus)
+    if not devices:
+        return {"CUDA_VISIBLE_DEVICES": "", "NVIDIA_VISIBLE_DEVICES": "void"}
+    return {
+        "CUDA_VISIBLE_DEVICES": devices,
+        "NVIDIA_VISIBLE_DEVICES": devices,
+        "_CONDOR_AssignedGPUs": devices,
+        "PESC_GPUS": devices,
+    }
 
 
 def job_file(grant: Grant, folders: Folders) -> bytes:
@@ -148,6 +161,7 @@ def job_file(grant: Grant, folders: Folders) -> bytes:
         "cpus": grant.claim.cpus,
         "memory_mib": grant.claim.memory_mib,
         "disk_kib": grant.claim.disk_kib,
+        "gpus": [part.device for part in grant.claim.gpus],
     }
     if program.row:
         content |= {"row": msgspec.Raw(program.row.encode()), "repetition": program.repetition}

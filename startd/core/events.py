@@ -9,7 +9,7 @@ they are taken with `StartdCore.outgoing(now)` whenever the connection can carry
     Heard(Grant)            Record, Fetch or Start
     Fetched                 Start                        NotFetched    the run ends
     Begun                   Progressed is said           NotBegun      the run ends
-    Usage                   Used is said; over a limit: Record, Kill
+    Usage, GpuUsage         Used is said; over a limit: Record, Kill
     Heard(Stop)             Record, Signal; after the grace: Kill
     Over                    Collect
     Collected               Record, Ended is said, again at every beat …
@@ -20,7 +20,7 @@ Every event may come twice or too late: what no longer fits changes nothing.
 
 from dataclasses import dataclass, field
 
-from contract.messages import FromSchedd, Grant, OutputFile, RunEnd, Watch
+from contract.messages import FromSchedd, GpuPart, Grant, OutputFile, RunEnd, Watch
 from contract.vocabulary import EndReason, RunId
 
 # --- what happens ----------------------------------------------------------------------
@@ -49,6 +49,8 @@ class MachineSeen:
 
     ad: dict[str, str]
     clock: float
+    gpus: tuple[GpuPart, ...] | None = None
+    """What it offers of its GPUs; None: as before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +101,14 @@ class Usage:
     disk_kib: int
     over_memory: bool = False
     over_disk: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class GpuUsage:
+    """What a running run uses of its GPUs' memory now, by device."""
+
+    run: RunId
+    memory_mib: dict[str, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +165,7 @@ class LeaveAsked:
 
 Event = (
     Connected | Disconnected | Heard | MachineSeen | Found | Fetched | NotFetched | Begun | NotBegun
-    | Usage | Over | Collected | Recalled | Tick | LeaveAsked
+    | Usage | GpuUsage | Over | Collected | Recalled | Tick | LeaveAsked
 )
 
 # --- what is decided -------------------------------------------------------------------

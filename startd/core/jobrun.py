@@ -76,6 +76,9 @@ class JobRun:
     used_mib: float = 0.0
     used_cpu: float = 0.0
     used_kib: int = 0
+    used_gpu_mib: float = 0.0
+    gpu_peak_mib: float = 0.0
+    """The most that it was seen to use of one GPU."""
 
     @property
     def run(self) -> RunId:

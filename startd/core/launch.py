@@ -39,3 +39,5 @@ class Launch:
     memory_limit_mib: int | None = None
     disk_limit_kib: int | None = None
     box: Box | None = None
+    gpus: tuple[str, ...] = ()
+    """The UUIDs of the devices that it may see; a runtime with walls lets no others through."""

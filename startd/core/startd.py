@@ -23,6 +23,7 @@ from contract.messages import (
     Ended,
     FromSchedd,
     FromStartd,
+    GpuPart,
     Grant,
     HeldRun,
     Hello,
@@ -56,6 +57,7 @@ from startd.core.events import (
     Follow,
     Forgotten,
     Found,
+    GpuUsage,
     Granted,
     Heard,
     Kill,
@@ -161,6 +163,8 @@ class StartdCore:
                 return self._not_started(run, reason, message)
             case Usage():
                 return self._used(event, now)
+            case GpuUsage():
+                return self._used_gpus(event, now)
             case Tick():
                 return self._tick(now)
             case Recalled(run, blobs):
@@ -170,8 +174,8 @@ class StartdCore:
             case Disconnected():
                 self._connected = self._welcomed = False
                 self._saying.clear()
-            case MachineSeen(ad, clock):
-                self._machine_seen(ad, clock - now)
+            case MachineSeen(ad, clock, gpus):
+                self._machine_seen(ad, clock - now, gpus)
             case Found(runs):
                 return self._found(runs, now)
             case LeaveAsked(why):
@@ -362,7 +366,7 @@ class StartdCore:
         """By the job's own signal, or at once when there is no grace or a limit was passed."""
         step(run, Turn.STOP)
         program = run.grant.program
-        at_once = run.ending in (EndReason.MEMORY, EndReason.DISK)
+        at_once = run.ending in (EndReason.MEMORY, EndReason.DISK, EndReason.GPU_MEMORY)
         run.kill_at = now + max(1.0, program.grace_seconds)
         self._stopping.add(run.run)
         if at_once or program.grace_seconds <= 0 or program.kill_signal == SIGKILL:
@@ -394,13 +398,27 @@ class StartdCore:
                 abs(usage.memory_mib - run.used_mib) > max(1.0, 0.05 * run.used_mib)
                 or usage.cpu_seconds - run.used_cpu > 1.0
                 or abs(usage.disk_kib - run.used_kib) > max(1024, run.used_kib // 10)
+                or run.gpu_peak_mib > 1.05 * run.used_gpu_mib
             )
             if noticeable:
                 run.used_at, run.used_mib = now, usage.memory_mib
                 run.used_cpu, run.used_kib = usage.cpu_seconds, usage.disk_kib
+                run.used_gpu_mib = run.gpu_peak_mib
                 if self._welcomed:
-                    self._saying.append(Used(run.run, round(usage.memory_mib, 1),
-                                             round(usage.cpu_seconds, 2), usage.disk_kib))
+                    self._saying.append(Used(run.run, round(usage.memory_mib, 1), round(usage.cpu_seconds, 2),
+                                             usage.disk_kib, round(run.gpu_peak_mib, 1)))
+        return []
+
+    def _used_gpus(self, usage: GpuUsage, now: float) -> list[Action]:
+        run = self.runs.get(usage.run)
+        if run is None or run.phase not in (Phase.RUNNING, Phase.STOPPING):
+            return []
+        run.gpu_peak_mib = max([run.gpu_peak_mib, *usage.memory_mib.values()])
+        for part in run.grant.claim.gpus:
+            used = usage.memory_mib.get(part.device, 0.0)
+            if part.shared and used > part.memory_mib and run.ending is None:
+                message = words.gpu_memory_killed(part.device, part.memory_mib, used, "GPUsMinMemory" in run.grant.ad)
+                return self._stop(run, EndReason.GPU_MEMORY, message, now)
         return []
 
     def _over(self, run_id: RunId, over: Over) -> list[Action]:
@@ -425,7 +443,7 @@ class StartdCore:
             reason, over.exit_code, over.signal, message, True,
             round(over.wall_seconds, 4), round(over.user_seconds, 4), round(over.system_seconds, 4),
             round(over.peak_memory_mib, 1), max(over.peak_disk_kib, left.disk_kib),
-            left.stdout, left.stderr, left.files, left.warnings))
+            left.stdout, left.stderr, left.files, left.warnings, round(run.gpu_peak_mib, 1)))
 
     def _end(self, run: JobRun, turn: Turn | None, end: RunEnd) -> list[Action]:
         if turn is not None:
@@ -487,15 +505,21 @@ class StartdCore:
             return []
         return [Recall(run.grant, run.end)]
 
-    def _machine_seen(self, ad: Mapping[str, str], clock_ahead: float) -> None:
+    def _machine_seen(self, ad: Mapping[str, str], clock_ahead: float, gpus: tuple[GpuPart, ...] | None) -> None:
         self._owner.clock_ahead = clock_ahead
         old = self._owner.ad
         changes: dict[str, str | None] = {name: text for name, text in ad.items() if old.get(name) != text}
         changes.update((name, None) for name in old if name not in ad)
-        if changes:
+        if gpus == self.amounts.gpus:
+            gpus = None
+        if gpus is not None:
+            self.amounts = replace(self.amounts, gpus=gpus)
+            self._claims.offer_gpus(gpus)
+            self._made_room = True
+        if changes or gpus is not None:
             self._owner.see(ad)
             if self._welcomed:
-                self._saying.append(AdChanged(changes))
+                self._saying.append(AdChanged(changes, gpus))
 
     # --- time and restarts ---------------------------------------------------------------
 

@@ -28,6 +28,15 @@ def file_too_large(asked_kib: int | None) -> str:
             f"put request_disk = {_roomy((asked_kib or 0) / 512, 16)} MB in the submit file, or write less.")
 
 
+def gpu_memory_killed(device: str, share_mib: int, used_mib: float, said: bool) -> str:
+    """It took more of a GPU than its share; the others on that GPU go on."""
+    advice = f"put gpu_memory = {_roomy(used_mib, 16)} MB in the submit file"
+    if said:
+        return f"Killed for GPU memory: asked for {share_mib} MiB of {device}, used {used_mib:.0f} MiB; {advice}."
+    return (f"Killed for GPU memory: its share of {device} was {share_mib} MiB, by what earlier runs of its cluster "
+            f"used, and it used {used_mib:.0f} MiB. It runs again with a larger one; to say it yourself, {advice}.")
+
+
 def does_not_fit(claim: Amounts, free: Amounts) -> str:
     """Name what is short, and by how much."""
     short = []
@@ -37,6 +46,15 @@ def does_not_fit(claim: Amounts, free: Amounts) -> str:
         short.append(f"{claim.memory_mib} MiB of memory asked, {free.memory_mib} free")
     if claim.disk_kib > free.disk_kib:
         short.append(f"{claim.disk_kib} KiB of disk asked, {free.disk_kib} free")
+    there = {part.device: part for part in free.gpus}
+    for part in claim.gpus:
+        left = there.get(part.device)
+        if left is None:
+            short.append(f"it has no GPU {part.device} to offer")
+        elif not part.shared and left.shared:
+            short.append(f"GPU {part.device} is asked for whole, and somebody has a part of it")
+        elif part.shared and part.memory_mib > left.memory_mib:
+            short.append(f"{part.memory_mib} MiB of GPU {part.device} asked, {left.memory_mib} free")
     return f"The machine has no room for this run: {'; '.join(short)}."
 
 

@@ -29,6 +29,8 @@ def strategy_of(kind) -> st.SearchStrategy:
         return st.lists(strategy_of(inner[0]), max_size=2)
     if origin is dict:
         return st.dictionaries(strategy_of(inner[0]), strategy_of(inner[1]), max_size=2)
+    if origin is tuple:
+        return st.lists(strategy_of(inner[0]), max_size=2).map(tuple)
     if inner:
         return st.one_of(*(strategy_of(one) for one in inner))
     if isinstance(kind, type) and issubclass(kind, msgspec.Struct):

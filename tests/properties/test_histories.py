@@ -13,15 +13,16 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from contract.messages import Acknowledge, Grant, Stop
+from contract.messages import Acknowledge, AdChanged, Grant, Stop
 from contract.problems import Problem
 from contract.vocabulary import EndReason, JobStatus, Phase, RunId
 from schedd.core.job import UNDER_WAY, Job
 from schedd.core.matchmaker import Offer, verdict
 from schedd.core.restored import restore
+from schedd.core.runs import on_ad
 from schedd.store.rows import saved, statements
 from schedd.store.schema import LOAD, SCHEMA
-from tests.builders import Lab, claimed
+from tests.builders import Lab, a_gpu, claimed, gpu_ads
 
 EVERYBODY = 10**6
 
@@ -91,6 +92,7 @@ def waiting(pool):
 PLAIN = Job(0, 0, JobStatus.IDLE, 0.0)
 
 MACHINES = {"a": 1, "b": 3, "c": 2}
+GPUS = {"b": (a_gpu("GPU-1"), a_gpu("GPU-2")), "c": (a_gpu("GPU-3", shared=False),)}
 USERS = st.sampled_from(["dana", "lee"])
 SUBMISSIONS = st.sampled_from([
     {},
@@ -105,6 +107,9 @@ SUBMISSIONS = st.sampled_from([
     {"varying": {"priority": "$(Process)"}},
     {"varying": {"+Tag": "$(t)"}, "item_names": ["t"], "items": [["1"], ["(("], ["3"]], "count": 3,
      "template": {"Requirements": "Tag > 0"}},
+    {"template": {"RequestGPUs": "1"}},
+    {"template": {"RequestGPUs": "2", "PescGpuSharing": "true", "GPUsMinMemory": "3000"}},
+    {"template": {"RequestGPUs": "1", "PescGpuSharing": "true"}},
     {"varying": {"arguments": "$CHOICE(Process, a, b, c, d, e, f, g)"}},
 ])
 ADS = st.sampled_from([{}, {"START": 'TARGET.Owner == "dana"'}, {"START": "TARGET.NumJobStarts < 2"}])
@@ -148,7 +153,7 @@ class Histories(RuleBasedStateMachine):
             self.lives[name] += 1
             self.runs[name] = {}
         self.links[name] = self.lab.connect(
-            name, cpus=MACHINES[name], memory_mib=4096, identity=f"{name}{self.lives[name]}",
+            name, cpus=MACHINES[name], memory_mib=4096, gpus=GPUS.get(name, ()), identity=f"{name}{self.lives[name]}",
             ad={"Name": f'"{name}"', "Size": str(MACHINES[name]), **ad}, runs=list(self.runs[name].items()))
 
     @rule(name=st.sampled_from(sorted(MACHINES)))
@@ -156,6 +161,12 @@ class Histories(RuleBasedStateMachine):
         if self.links[name] is not None:
             self.lab.gone(self.links[name])
             self.links[name] = None
+
+    @rule(name=st.sampled_from(sorted(GPUS)), lost=st.booleans())
+    def lose_a_gpu_or_find_it_again(self, name, lost):
+        if self.links[name] is not None:
+            gpus = GPUS[name][1:] if lost else GPUS[name]
+            self.lab.do(on_ad, self.links[name], AdChanged(gpu_ads(*gpus), gpus))
 
     @rule(name=st.sampled_from(sorted(MACHINES)), lost=st.sampled_from([False, False, False, True]))
     def hear(self, name, lost):
@@ -213,7 +224,8 @@ class Histories(RuleBasedStateMachine):
         if run in self.runs[name]:
             self.runs[name][run] = Phase.ENDED
         end = {"exit_code": code} if reason is EndReason.EXITED else {}
-        self.say(name, "end", run, reason, wall_seconds=0.01 if code == 0 else 60.0, peak_memory_mib=150.0, **end)
+        self.say(name, "end", run, reason, wall_seconds=0.01 if code == 0 else 60.0, peak_memory_mib=150.0,
+                 peak_gpu_memory_mib=float(run.proc * 500), **end)
 
     def say(self, name, what, *arguments, **more):
         self.said_once.append((name, what, arguments, more))
@@ -261,6 +273,8 @@ class Histories(RuleBasedStateMachine):
             assert machine.ahead == ahead.pop(name, {})
             assert min(machine.free.cpus, machine.free.memory_mib, machine.free.disk_kib) >= 0
             assert min(machine.free_ahead.cpus, machine.free_ahead.memory_mib) >= 0
+            assert all(part.memory_mib >= 0 for part in (*machine.free.gpus, *machine.free_ahead.gpus))
+            check_gpus(GPUS.get(name, ()), machine.claims.values())
             assert claimed(self.lab.pool, machine).cpus == sum(c.cpus for c in machine.claims.values())
         assert not held and not ahead
         assert {owner: account.in_use for owner, account in self.lab.pool.accounts.items() if account.in_use} == +in_use
@@ -282,12 +296,21 @@ class Histories(RuleBasedStateMachine):
         for (number, name, version), rank in pool.filing.verdicts.items():
             machine = pool.machines.get(name)
             if number in kinds and machine is not None and machine.version == version:
-                offer = Offer(name, version, machine.ad, machine.free)
+                offer = Offer(name, version, machine.ad, machine.free, machine.devices)
                 assert verdict(kinds[number], offer, {}, self.lab.now) == rank
 
     @invariant()
     def a_pool_made_again_from_the_disk_equals_the_living_one(self):
         assert snapshot(self.lab.restored(), self.lab.now) == snapshot(self.lab.pool, self.lab.now)
+
+
+def check_gpus(gpus, claims):
+    """INV-3, worked out from the claims alone."""
+    for gpu in gpus:
+        parts = [part for claim in claims for part in claim.gpus if part.device == gpu.device]
+        assert len(parts) <= 1 or all(part.shared for part in parts)
+        assert not any(part.shared for part in parts) or gpu.shared
+        assert sum(part.memory_mib for part in parts) <= gpu.memory_mib
 
 
 Histories.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)

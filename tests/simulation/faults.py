@@ -39,6 +39,8 @@ class Faults:
     clock_jumps_every: float = 0.0
     owner_changes_every: float = 0.0
     """START of a machine goes false or true."""
+    gpu_fails_every: float = 0.0
+    """A GPU does not answer any more, or does again."""
 
 
 QUIET = Faults()

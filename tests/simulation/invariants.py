@@ -6,7 +6,9 @@ What concerns disks, results and promises is checked where it happens (`ledger`)
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from contract.messages import Amounts
+from msgspec.structs import replace
+
+from contract.messages import Amounts, GpuPart
 from contract.vocabulary import JobStatus, Phase
 from schedd.core.cluster import COUNTER, Cluster
 from schedd.core.job import FINAL, IDLE, REMOVED, SUSPENDED, UNDER_WAY, Job
@@ -87,11 +89,16 @@ def nothing_is_carved_twice(world: "World", pool: Pool) -> None:
             raise world.story.violated(f"runs on {name} hold {held.get(name)}, and {ready.get(name)} lie ready; it has "
                                        f"{machine and machine.claims} and {machine and machine.ahead}")
         for what, left in (("free", machine.free), ("room for what lies ready", machine.free_ahead)):
-            if left.cpus < -1e-6 or left.memory_mib < 0 or left.disk_kib < 0:
+            if is_below_zero(left):
                 raise world.story.violated(f"{name} has less than nothing {what}: {left}")
     for account in pool.accounts.values():
         if abs(account.in_use - in_use[account.owner]) > 1e-6:
             raise world.story.violated(f"{account.owner} uses {in_use[account.owner]}; booked is {account.in_use}")
+
+
+def is_below_zero(left: Amounts) -> bool:
+    return (left.cpus < -1e-6 or left.memory_mib < 0 or left.disk_kib < 0
+            or any(part.memory_mib < 0 for part in left.gpus))
 
 
 def who_waits_is_in_line_once(world: "World", pool: Pool) -> None:
@@ -116,10 +123,16 @@ def a_machine_is_not_overfilled(world: "World", startd: Startd) -> None:
                 if startd.machine.disk.forgot_something and run.phase is Phase.RETURNING]
     free = core.free()
     for claim in returned:
-        free = Amounts(free.cpus + claim.cpus, free.memory_mib + claim.memory_mib, free.disk_kib + claim.disk_kib)
-    if free.cpus < -1e-6 or free.memory_mib < 0 or free.disk_kib < 0:
+        free = Amounts(free.cpus + claim.cpus, free.memory_mib + claim.memory_mib, free.disk_kib + claim.disk_kib,
+                       tuple(give_back(part, claim) for part in free.gpus))
+    if is_below_zero(free):
         runs = [(str(run.run), str(run.phase), run.grant.claim.cpus) for run in core.runs.values()]
         raise world.story.violated(f"{core.name} took on more than it has: {runs} leave {free}")
+
+
+def give_back(left: GpuPart, claim: Amounts) -> GpuPart:
+    parts = [part.memory_mib for part in claim.gpus if part.device == left.device]
+    return replace(left, memory_mib=left.memory_mib + sum(parts))
 
 
 def no_run_is_living_and_buried(world: "World", startd: Startd) -> None:

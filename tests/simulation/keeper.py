@@ -18,7 +18,7 @@ from startd.core.events import Begun, Over
 if TYPE_CHECKING:
     from tests.simulation.machine import Machine
 
-MEMORY_MOOD, STUBBORN_MOOD = "memory", "stubborn"
+MEMORY_MOOD, STUBBORN_MOOD, GREEDY_MOOD = "memory", "stubborn", "greedy"
 ASKED = "keeper: asked, nothing done yet"
 
 
@@ -33,6 +33,8 @@ class Process:
     adopted: bool = False
     """Its keeper was killed: nobody will know how it ended."""
     over: Over | None = None
+    gpu_mib: float = 0.0
+    """What it uses of each GPU that it was granted."""
 
 
 class Keeper:
@@ -112,6 +114,9 @@ class Keeper:
         if float(seconds) >= 0:
             lasts = float(seconds) * world.random.uniform(0.8, 1.2)
             world.after(lasts, self._ends_by_itself, process, int(exit_code))
+        if grant.claim.gpus:
+            process.gpu_mib = world.random.choice([200.0, 900.0])
+            world.after(world.random.uniform(0.0, 2.0), self.machine.uses_gpus, process, grant)
         if mood == MEMORY_MOOD:
             world.after(world.random.uniform(0.1, 5.0), self.machine.grows, process)
 

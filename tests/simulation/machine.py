@@ -2,11 +2,14 @@
 
 from typing import TYPE_CHECKING
 
-from contract.messages import Amounts, FromSchedd, Welcome, decode_from_schedd
+from msgspec.structs import replace
+
+from contract.messages import Amounts, FromSchedd, GpuPart, Grant, Welcome, decode_from_schedd
 from contract.vocabulary import RunId
-from startd.core.events import Begun, Connected, Disconnected, Heard, LeaveAsked, Over, Usage
+from startd.core.events import Begun, Connected, Disconnected, GpuUsage, Heard, LeaveAsked, Over, Usage
+from tests.builders import gpu_ads
 from tests.simulation.disk import Disk
-from tests.simulation.keeper import MEMORY_MOOD, Keeper, Process
+from tests.simulation.keeper import GREEDY_MOOD, MEMORY_MOOD, Keeper, Process
 from tests.simulation.network import KEEPALIVE_SECONDS, Connection
 from tests.simulation.startd import Startd
 
@@ -21,8 +24,9 @@ class Machine:
     def __init__(self, world: "World", name: str, amounts: Amounts, ad: dict[str, str]) -> None:
         self.world = world
         self.name = name
+        self.all_gpus = amounts.gpus
         self.amounts = amounts
-        self.ad = {"START": "true", "Name": f'"{name}"', **ad}
+        self.ad = {"START": "true", "Name": f'"{name}"', **ad, **(gpu_ads(*amounts.gpus) if amounts.gpus else {})}
         self.identity = f"{name}'s first"
         self.disk = Disk()
         self.keeper = Keeper(self)
@@ -33,6 +37,18 @@ class Machine:
         """Of the wall clock, in seconds."""
         self.boot_at = world.random.uniform(-1e6, 0.0)
         """When the steady clock of this boot began."""
+
+    @property
+    def gpus(self) -> tuple[GpuPart, ...]:
+        return self.amounts.gpus
+
+    def see_gpus(self, gpus: tuple[GpuPart, ...]) -> None:
+        """From now on these are the ones that answer; the startd finds out when it looks."""
+        if gpus == self.gpus:
+            return
+        self.amounts = replace(self.amounts, gpus=gpus)
+        others = {name: text for name, text in self.ad.items() if "GPU" not in name}
+        self.ad = {**others, **gpu_ads(*gpus)}
 
     def steady(self) -> float:
         return self.world.now - self.boot_at
@@ -153,6 +169,15 @@ class Machine:
             if self.startd is not None:
                 self.startd.happened(Usage(process.run, 1e6, 1.0, 10, over_memory=process.mood == MEMORY_MOOD))
             self.world.after(2.0, self.grows, process)
+
+    def uses_gpus(self, process: Process, grant: Grant) -> None:
+        """It takes memory of what GPUs it has: little, much, or more than its share."""
+        if process.over is None:
+            if self.startd is not None:
+                self.startd.happened(GpuUsage(process.run, {
+                    part.device: part.memory_mib + 1.0 if process.mood == GREEDY_MOOD else process.gpu_mib
+                    for part in grant.claim.gpus}))
+            self.world.after(1.0, self.uses_gpus, process, grant)
 
     def holds_anything(self) -> set[RunId]:
         """Runs of which anything is left here."""

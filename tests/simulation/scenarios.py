@@ -33,6 +33,9 @@ FAMILIES = {
         disk_full_every=30, startd_dies=0.005, machine_dies_every=150, power_loss=0.5, machine_wiped_every=300)),
     "many users and kinds of machines": Scenario(
         Faults(owner_changes_every=40, clock_jumps_every=60, break_every=100), 4, THREE_USERS, ("gpu", "cpu", "big")),
+    "GPUs that are shared, and fail": Scenario(
+        Faults(gpu_fails_every=40, break_every=60, silent_every=100, schedd_dies=0.002, startd_dies=0.003, late=0.02,
+               double=0.02, machine_dies_every=300), 3, ("ana", "bo"), ("gpu", "gpu", "cpu")),
     "brief jobs that lie ready": Scenario(
         Faults(lose=0.02, double=0.02, reorder=0.05, late=0.01, break_every=60, schedd_dies=0.001, startd_dies=0.001,
                silent_every=150, disk_full_every=100), 2, ("ana", "bo"), seconds_between=3.0, brief=True),

@@ -216,7 +216,8 @@ class Startd:
 
     def _see_machine(self) -> None:
         if self.is_alive:
-            self.happened(MachineSeen(dict(self.machine.ad), self.world.now + self.machine.clock_error))
+            self.happened(MachineSeen(dict(self.machine.ad), self.world.now + self.machine.clock_error,
+                                      self.machine.gpus))
             self.world.after(SEE_MACHINE_SECONDS, self._see_machine)
 
     def _speak(self) -> None:

@@ -9,7 +9,7 @@ from contract.problems import Problem
 from contract.requests import Action, ActionAnswer, Selection, Submission, Submitted
 from schedd.core.actions import act
 from schedd.core.submission import submit
-from tests.simulation.keeper import MEMORY_MOOD, STUBBORN_MOOD
+from tests.simulation.keeper import GREEDY_MOOD, MEMORY_MOOD, STUBBORN_MOOD
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
@@ -95,6 +95,9 @@ class Users:
                 [NO_REQUIREMENTS, f'TARGET.Kind == "{random.choice(kinds)}"', "TARGET.Memory >= MY.RequestMemory"])
             template["Rank"] = random.choice(["0", "TARGET.Memory", f'TARGET.Kind == "{random.choice(kinds)}"'])
             template["RequestMemory"] = random.choice(["100", "400"])
+            if "gpu" in kinds and mood == "normal" and random.random() < 0.5:
+                mood, seconds, asks = self.asks_for_gpus(seconds)
+                template |= asks | {"Requirements": NO_REQUIREMENTS}
         varying = {}
         if kinds and random.random() < 0.3:
             varying = random.choice([{"priority": "$(Process)"}, {"+Shoe": "$(Process)"}])
@@ -102,6 +105,21 @@ class Users:
                 template["RequestMemory"] = "100 + 10 * MY.Shoe"
         made = a_cluster(count, seconds, exit_code, mood, **template)
         return Submission(count, made.template, varying, steps=count, files=made.files)
+
+    def asks_for_gpus(self, seconds: str) -> tuple[str, str, dict[str, str]]:
+        """Alone, with a share that is said, with one that is learned, or with more than was said."""
+        random = self.world.random
+        asks = {"RequestGPUs": random.choice(["1", "1", "2"])}
+        if random.random() < 0.3:
+            asks["RequireGPUs"] = "Capability > 7.5"
+        match random.randrange(4):
+            case 0:
+                return "normal", seconds, asks
+            case 1:
+                return "normal", seconds, asks | {"PescGpuSharing": "true"}
+            case 2:
+                return "normal", seconds, asks | {"PescGpuSharing": "true", "GPUsMinMemory": "1000"}
+        return GREEDY_MOOD, FOR_EVER, asks | {"PescGpuSharing": "true", "GPUsMinMemory": "2500"}
 
     def _submitted(self, key: str, answer: Submitted | None, problem: Problem | None) -> None:
         if problem is not None:

@@ -19,10 +19,10 @@ from collections.abc import Callable
 from random import Random
 from typing import Any
 
-from contract.messages import Amounts
+from contract.messages import Amounts, GpuPart
 from contract.requests import Selection
 from contract.vocabulary import HoldCode, JobStatus
-from tests.builders import NOON
+from tests.builders import NOON, a_gpu
 from tests.simulation import invariants
 from tests.simulation.database import Database
 from tests.simulation.faults import LATEST_SECONDS, QUIET, Faults
@@ -39,6 +39,14 @@ LOOK_SECONDS = 5.0
 
 def minutes(count: float) -> float:
     return 60.0 * count
+
+
+STAY_HELD = (HoldCode.MEMORY, HoldCode.GPU_MEMORY)
+"""Released, these jobs would only be held again."""
+
+
+def gpus_of(number: int) -> tuple[GpuPart, ...]:
+    return a_gpu(f"GPU-{number}a"), a_gpu(f"GPU-{number}b")
 
 
 class World:
@@ -150,9 +158,11 @@ class World:
             machine.reach_again()
             machine.disk.full = False
             machine.clock_error = 0.0
+            machine.see_gpus(machine.all_gpus)
             machine.ad["START"] = "true"
         self._come_to_rest()
-        self.users.act("release", Selection(constraint=f"HoldReasonCode =!= {int(HoldCode.MEMORY)}"))
+        self.users.act("release", Selection(constraint=" && ".join(
+            f"HoldReasonCode =!= {int(code)}" for code in STAY_HELD)))
         self.run(1.0)
         self._come_to_rest()
         self._check_over()
@@ -216,7 +226,7 @@ class World:
         self.ledger.check_rebuilt()
 
     def _check_over(self) -> None:
-        """Every job that was promised is completed or removed, or held for memory."""
+        """Every job that was promised is completed or removed, or held for what it used."""
         pool = self.schedd.pool
         assert pool is not None
         ((queued,),) = self.database.ask("select count(*) from clusters")
@@ -227,7 +237,7 @@ class World:
                 if (cluster, proc) in self.ledger.finished:
                     continue
                 job = pool.job(cluster, proc)
-                if job is None or job.status != JobStatus.HELD or job.hold_code != HoldCode.MEMORY:
+                if job is None or job.status != JobStatus.HELD or job.hold_code not in STAY_HELD:
                     raise self.story.violated(f"a job is not over: {job}", (cluster, proc))
 
     def totals(self) -> Counter[str]:
@@ -239,7 +249,8 @@ class World:
         kinds = self.kinds or ("plain",)
         kind = kinds[number % len(kinds)]
         memory = 2_000 + 1_000 * (number % 3)
-        return Machine(self, f"m{number}", Amounts(float(2 + number % 3), memory, 1_000_000),
+        gpus = gpus_of(number) if kind == "gpu" else ()
+        return Machine(self, f"m{number}", Amounts(float(2 + number % 3), memory, 1_000_000, gpus),
                        {"Kind": f'"{kind}"', "Memory": str(memory), "OpSys": '"LINUX"'})
 
     def _begin_troubles(self) -> None:
@@ -254,6 +265,8 @@ class World:
             self._now_and_then(f.disk_full_every, lambda m=machine: self._fill_disk(m))
             self._now_and_then(f.clock_jumps_every, lambda m=machine: self._set_clock(m))
             self._now_and_then(f.owner_changes_every, lambda m=machine: self._change_owner(m))
+            if machine.all_gpus:
+                self._now_and_then(f.gpu_fails_every, lambda m=machine: self._change_gpus(m))
 
     def _now_and_then(self, every: float, trouble: Callable[[], None]) -> None:
         if every > 0:
@@ -277,6 +290,12 @@ class World:
 
     def _set_clock(self, machine: Machine) -> None:
         machine.clock_error = self.random.choice([-86_400.0, -300.0, 0.0, 300.0, 86_400.0])
+
+    def _change_gpus(self, machine: Machine) -> None:
+        """One fails, or all are there again."""
+        gpus = machine.all_gpus if len(machine.gpus) < len(machine.all_gpus) else machine.all_gpus[1:]
+        self.say((), f"{machine.name} has {len(gpus)} of its GPUs")
+        machine.see_gpus(gpus)
 
     def _change_owner(self, machine: Machine) -> None:
         machine.ad["START"] = self.random.choice(["false", "true", "TARGET.RequestMemory < 300", "time() % 60 < 40"])

@@ -4,7 +4,7 @@ import pytest
 
 from contract.messages import AdChanged, Amounts
 from dsl.classad import Ad
-from schedd.core.matchmaker import Demand, Match, Offer, Share, negotiate
+from schedd.core.matchmaker import Demand, Match, Offer, Share, Verdict, negotiate
 from schedd.core.runs import on_ad
 from schedd.core.waiting import Kind, Ticket
 from tests.builders import NOON, Lab
@@ -152,7 +152,7 @@ def test_verdicts_save_work_and_change_nothing():
     demands = [a_demand(kind=a_kind(Requirements="TARGET.Cpus > 1"), jobs=3)]
     offers = [an_offer("a"), an_offer("b", 2.0)]
     first = places(demands, offers, verdicts=verdicts)
-    assert verdicts == {(0, "a", 1): None, (0, "b", 1): 0.0}
+    assert verdicts == {(0, "a", 1): None, (0, "b", 1): Verdict(0.0)}
     assert places(demands, offers, verdicts=verdicts) == first
 
 

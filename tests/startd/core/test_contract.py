@@ -5,7 +5,7 @@ import json
 import pytest
 
 from startd.core.contract import Folders, Person, contract_arguments, environment, interpreter_for, job_file
-from tests.builders import a_grant, a_program
+from tests.builders import a_gpu, a_grant, a_program, amounts
 
 FOLDERS = Folders("/runs/1.3.1", "/trees/abc")
 PERSON = Person("dana", "/usr/bin:/bin")
@@ -51,6 +51,8 @@ def test_a_contract_program_finds_the_same_in_its_environment():
         "PESC_MASTER_PORT": "0",
         "PESC_PARAMETERS": "a b",
         "PESC_JOB": "/runs/1.3.1/job.json",
+        "CUDA_VISIBLE_DEVICES": "",
+        "NVIDIA_VISIBLE_DEVICES": "void",
     }
 
 
@@ -65,6 +67,21 @@ def test_what_the_job_asks_for_wins():
     assert (found["HOME"], found["COLOUR"]) == ("/home/dana", "blue")
 
 
+def test_a_run_sees_the_gpus_that_it_was_granted_and_no_others():
+    claim = amounts(gpus=(a_gpu("GPU-1"), a_gpu("MIG-2")))
+    grant = a_grant(claim=claim, program=a_program(environment={"CUDA_VISIBLE_DEVICES": "0,1,2,3"}))
+    found = environment(grant, FOLDERS, PERSON)
+    names = ("CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES", "_CONDOR_AssignedGPUs", "PESC_GPUS")
+    assert {found[name] for name in names} == {"GPU-1,MIG-2"}
+    assert json.loads(job_file(grant, FOLDERS))["gpus"] == ["GPU-1", "MIG-2"]
+
+
+def test_a_run_that_asked_for_no_gpu_sees_none_whatever_its_environment_says():
+    grant = a_grant(program=a_program(environment={"CUDA_VISIBLE_DEVICES": "0", "NVIDIA_VISIBLE_DEVICES": "all"}))
+    found = environment(grant, FOLDERS, PERSON)
+    assert (found["CUDA_VISIBLE_DEVICES"], found["NVIDIA_VISIBLE_DEVICES"]) == ("", "void")
+
+
 def test_the_job_file_says_all_of_it_and_the_ad():
     grant = a_grant(program=a_program(contract=True, rank=3, world_size=10, parameters=["a", "two words"]),
                     ad={"RequestCpus": "1", "Owner": '"dana"'})
@@ -73,7 +90,7 @@ def test_the_job_file_says_all_of_it_and_the_ad():
         "app_dir": "/trees/abc", "checkpoint_dir": "/runs/1.3.1/checkpoint", "output_dir": "/runs/1.3.1/output",
         "rank": 3, "world_size": 10, "repetitions": 10, "master_addr": "127.0.0.1", "master_port": 0,
         "parameters": ["a", "two words"],
-        "cpus": 1.0, "memory_mib": 128, "disk_kib": 1024,
+        "cpus": 1.0, "memory_mib": 128, "disk_kib": 1024, "gpus": [],
         "ad": {"Owner": '"dana"', "RequestCpus": "1"},
     }
 

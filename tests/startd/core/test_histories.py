@@ -14,8 +14,10 @@ from startd.core.events import (
     Fetch,
     Fetched,
     Found,
+    GpuUsage,
     Heard,
     LeaveAsked,
+    MachineSeen,
     NotBegun,
     NotFetched,
     Over,
@@ -25,15 +27,17 @@ from startd.core.events import (
     Usage,
 )
 from startd.core.startd import StartdCore
-from tests.builders import a_content, a_grant, a_program, a_run, amounts
+from tests.builders import a_content, a_gpu, a_grant, a_program, a_run, amounts
 
-OFFERED = Amounts(3.0, 4096, 1 << 20)
+GPUS = (a_gpu("GPU-1", 100), a_gpu("GPU-2", 100))
+OFFERED = Amounts(3.0, 4096, 1 << 20, GPUS)
 RUNS = [a_run(1, proc, attempt) for proc in range(3) for attempt in (1, 2)]
 
 
 def grant(run):
     program = a_program(stdin=a_content(b"x")) if run.proc == 1 else a_program(memory_limit_mib=10)
-    return a_grant(run=run, program=program, claim=amounts(cpus=1.5 if run.proc == 2 else 1.0),
+    parts = {0: (), 1: (a_gpu("GPU-1", 60),), 2: (a_gpu("GPU-1", 100, shared=False),)}[run.proc]
+    return a_grant(run=run, program=program, claim=amounts(cpus=1.5 if run.proc == 2 else 1.0, gpus=parts),
                    queued=run.attempt == 2)
 
 
@@ -53,6 +57,8 @@ events = st.one_of(
     runs.map(over),
     runs.map(Collected),
     runs.map(lambda run: Usage(run, 50.0, 0.0, 0, over_memory=True)),
+    runs.map(lambda run: GpuUsage(run, {"GPU-1": 61.0})),
+    st.sampled_from([GPUS, GPUS[1:], None]).map(lambda gpus: MachineSeen({"START": "true"}, 0.0, gpus)),
     st.sampled_from([Connected(), Disconnected(), Tick(), Heard(Welcome("lab", 1.0, 60.0)), LeaveAsked("bye")]),
     st.just("restart"),
 )
@@ -91,6 +97,9 @@ class World:
         assert free.cpus >= 0 and free.memory_mib >= 0 and free.disk_kib >= 0, "INV-S2: carved twice"
         held = [run for run in self.core.runs.values()
                 if run.phase is not Phase.ENDED and run.run not in self.core._waiting]
+        assert all(part.memory_mib >= 0 for part in free.gpus), "INV-S2: a GPU carved twice"
+        parts = [part for run in held for part in run.grant.claim.gpus]
+        assert len(parts) <= 1 or all(part.shared for part in parts), "INV-S2: a GPU carved twice"
         assert free.cpus == OFFERED.cpus - sum(run.grant.claim.cpus for run in held)
         again = StartdCore.restore(self.journal, "lab-7", "own", OFFERED, {"START": "true"})
         assert again.runs.keys() == self.core.runs.keys()

@@ -2,6 +2,8 @@
 
 from signal import SIGKILL, SIGTERM, SIGXFSZ
 
+from msgspec.structs import replace
+
 from contract.messages import (
     Acknowledge,
     AdChanged,
@@ -33,6 +35,7 @@ from startd.core.events import (
     Follow,
     Forgotten,
     Found,
+    GpuUsage,
     Granted,
     Heard,
     Kill,
@@ -52,7 +55,7 @@ from startd.core.events import (
     Usage,
 )
 from startd.core.startd import TOMBSTONES, StartdCore
-from tests.builders import a_content, a_grant, a_program, a_run, amounts, an_output
+from tests.builders import a_content, a_gpu, a_grant, a_program, a_run, amounts, an_output
 
 RUN = a_run()
 AMOUNTS = Amounts(8.0, 16_384, 1 << 20)
@@ -296,6 +299,63 @@ def test_a_memory_kill_is_never_success_whatever_the_exit_code():
     core.handle(over(code=0), 1.0)
     core.handle(Collected(RUN), 1.0)
     assert said(core)[-1].end.reason is EndReason.MEMORY
+
+
+def with_gpu(share_mib, shared=True, ad=None):
+    claim = amounts(gpus=(a_gpu("GPU-1", share_mib, shared),))
+    return running(a_core(offered=replace(AMOUNTS, gpus=(a_gpu("GPU-1"),))), claim=claim, ad=ad or {})
+
+
+def end_after_gpu_memory(core, mib):
+    assert core.handle(GpuUsage(RUN, {"GPU-1": mib}), 1.0)[-1] == Kill(RUN)
+    core.handle(over(code=None, signal=9), 1.0)
+    core.handle(Collected(RUN), 1.0)
+    return said(core)[-1].end
+
+
+def test_a_run_above_its_share_of_a_gpu_is_killed_with_its_peak():
+    end = end_after_gpu_memory(with_gpu(1000, ad={"GPUsMinMemory": "1000"}), 1600.0)
+    assert (end.reason, end.peak_gpu_memory_mib) == (EndReason.GPU_MEMORY, 1600.0)
+    assert end.message == ("Killed for GPU memory: asked for 1000 MiB of GPU-1, used 1600 MiB; "
+                           "put gpu_memory = 1920 MB in the submit file.")
+
+
+def test_a_run_above_a_share_that_its_job_did_not_say_is_told_so():
+    assert "by what earlier runs of its cluster used" in end_after_gpu_memory(with_gpu(1000), 1600.0).message
+
+
+def test_a_run_that_has_a_gpu_to_itself_may_use_all_of_it_and_its_peak_is_told():
+    core = with_gpu(7000, shared=False)
+    assert core.handle(GpuUsage(RUN, {"GPU-1": 9900.0}), 1.0) == []
+    assert core.handle(GpuUsage(RUN, {"GPU-1": 10.0}), 2.0) == []
+    core.handle(over(), 2.0)
+    core.handle(Collected(RUN), 2.0)
+    end = said(core)[-1].end
+    assert (end.reason, end.peak_gpu_memory_mib) == (EndReason.EXITED, 9900.0)
+
+
+def test_a_grant_of_a_gpu_that_is_not_there_or_taken_is_refused_in_words():
+    core = with_gpu(7000, shared=False)
+    for proc, part in ((1, a_gpu("GPU-1", 10)), (2, a_gpu("GPU-9", 10)), (3, a_gpu("GPU-1", 7000, False))):
+        core.handle(Heard(a_grant(run=a_run(proc=proc), claim=amounts(gpus=(part,)))), 1.0)
+    refused = [message.end.message for message in said(core) if type(message) is Ended]
+    assert refused == [
+        "The machine has no room for this run: 10 MiB of GPU GPU-1 asked, 0 free.",
+        "The machine has no room for this run: it has no GPU GPU-9 to offer.",
+        "The machine has no room for this run: GPU GPU-1 is asked for whole, and somebody has a part of it.",
+    ]
+
+
+def test_gpus_that_come_and_go_are_told_and_queued_runs_take_what_came():
+    core = a_core()
+    queued = a_grant(claim=amounts(gpus=(a_gpu("GPU-1", 100),)), queued=True)
+    assert not any(isinstance(action, Start) for action in core.handle(Heard(queued), 0.0))
+    said(core)
+    seen = MachineSeen({"START": "true"}, 0.0, (a_gpu("GPU-1"),))
+    assert any(isinstance(action, Start) for action in core.handle(seen, 1.0))
+    assert AdChanged({}, (a_gpu("GPU-1"),)) in said(core)
+    core.handle(seen, 2.0)
+    assert said(core) == []
 
 
 def test_a_kill_by_the_kernel_for_memory_is_memory():
