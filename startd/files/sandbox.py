@@ -148,7 +148,7 @@ class Sandboxes:
         return Launch(self._argv(grant, folders), environment(grant, folders, self._person), sandbox,
                       folders.work, f"{sandbox}/stdout", f"{sandbox}/stderr", stdin,
                       program.memory_limit_mib, program.disk_limit_kib,
-                      tuple(part.device for part in grant.claim.gpus))
+                      gpus=tuple(part.device for part in grant.claim.gpus))
 
     def _make(self, sandbox: str, contract: bool, app: str, program: str) -> Links:
         """Make the folder; return what of a program is linked there already: all of it or nothing."""
