@@ -25,7 +25,7 @@ from dsl.classad import ClassAdSyntaxError, parse
 from startd.core.contract import Person
 from startd.core.startd import StartdCore
 from startd.dial import Pool
-from startd.files.cache import Cache
+from startd.files.cache import DEFAULT_LIMIT_BYTES, Cache
 from startd.files.journal import Journal
 from startd.files.sandbox import Sandboxes
 from startd.files.transfer import Transfer
@@ -49,6 +49,7 @@ class Settings:
     offer: machine.Offer = field(default_factory=machine.Offer)
     start: str = "true"
     """The owner's policy: which jobs may start here."""
+    cache_mib: int = DEFAULT_LIMIT_BYTES // 1024**2
     path: str = DEFAULT_PATH
     """Where programs are looked for, and the PATH of jobs."""
 
@@ -68,7 +69,7 @@ def main() -> None:
         sys.exit(f"pesc_startd: {chosen.name!r} cannot be the name of a machine.\n"
                  "  Letters, digits and . _ - @ make a name; the first is a letter or a digit.")
     settings = Settings(chosen.name, state_folder(chosen.state), chosen.pool or os.environ.get("PESC_POOL"),
-                        machine.Offer(chosen.cpus, chosen.memory, chosen.disk), chosen.start,
+                        machine.Offer(chosen.cpus, chosen.memory, chosen.disk), chosen.start, chosen.cache,
                         os.environ.get("PATH") or DEFAULT_PATH)
     folder = Places(settings.state).startd(settings.name)
     os.umask(0o022)
@@ -91,7 +92,7 @@ async def serve(settings: Settings, folder: str) -> None:
     journal = Journal(f"{folder}/journal")
     core = StartdCore.restore(journal.read(), settings.name, identity, offered, fixed | machine.changing(busy=False))
     journal.rewrite(core.entries())
-    cache = Cache(folder)
+    cache = Cache(folder, settings.cache_mib * 1024**2)
     pool = Pool(settings.pool, str(settings.state))
     which = _Which(settings.path)
     sandboxes = Sandboxes(folder, cache, Person(_user(), settings.path), which.find)
@@ -165,6 +166,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--cpus", type=float, metavar="N", help="offer so many cpus")
     parser.add_argument("--memory", type=int, metavar="MIB", help="offer so much memory")
     parser.add_argument("--disk", type=int, metavar="KIB", help="offer so much disk")
+    parser.add_argument("--cache", type=int, metavar="MIB", default=DEFAULT_LIMIT_BYTES // 1024**2,
+                        help="keep at most so much of what jobs brought, beside what runs need (default: 20480)")
     parser.add_argument("--start", default="true", metavar="EXPR", help="which jobs may start here (default: true)")
     parser.add_argument("--log-level", default="info", choices=["debug", "info", "warning", "error"])
     parser.add_argument("--version", action="version", version=f"pesc {VERSION}")

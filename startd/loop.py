@@ -176,6 +176,7 @@ class Loop:
             case Start(grant):
                 self._start(grant)
             case Readopt(grant):
+                self._cache.lacking(grant)  # what it needs is not to go
                 self._runtime.watch(grant.run, _limits(grant, self._sandboxes.path(grant.run)))
             case Signal(run, number):
                 self._runtime.signal(run, number)
@@ -335,7 +336,9 @@ class Loop:
     def _discard(self, run: RunId) -> None:
         self._say_last_words(run)
         self._launches.pop(run, None)
-        self._cache.release(run)
+        self._cache.over(run)
+        if doomed := self._cache.trim():
+            self._transfer.soon(lambda: self._cache.remove(doomed))
         task = self._tasks.pop(run, None)
         if task is not None:
             task.cancel()

@@ -6,7 +6,8 @@
 
 Everything is written beside its place, verified, and then renamed: what is there
 is whole. Small contents that came inside a grant stay in memory, where the latest
-are kept for the next grants too; they are worth no file of their own.
+are kept for the next grants too; they are worth no file of their own. What goes when
+it becomes too much is decided in `keeping`.
 """
 
 import hashlib
@@ -18,12 +19,17 @@ import msgspec
 
 from contract.messages import Content, Grant, TreeEntry
 from contract.vocabulary import RunId
+from startd.files.keeping import Keeping
 from startd.files.paths import BadPath, checked, checked_name
 
 _decode_tree = msgspec.json.Decoder(list[TreeEntry]).decode
 
 RECENT_BYTES = 32 * 1024 * 1024
 """Memory for small contents that other runs may want too."""
+
+
+DEFAULT_LIMIT_BYTES = 20 * 1024**3
+"""Of what is on the disk and no run needs now."""
 
 
 class Spoilt(Exception):
@@ -33,8 +39,9 @@ class Spoilt(Exception):
 class Cache:
     """Contents and folders below one state folder."""
 
-    def __init__(self, state: str) -> None:
+    def __init__(self, state: str, limit_bytes: int = DEFAULT_LIMIT_BYTES) -> None:
         self.state = state
+        self._keeping = Keeping(state, limit_bytes)
         self._inline: dict[RunId, dict[str, bytes]] = {}
         self._recent: dict[str, bytes] = {}
         self._recent_bytes = 0
@@ -46,7 +53,11 @@ class Cache:
                 if name.startswith("."):  # half written when an earlier startd was killed
                     _remove(f"{state}/{folder}/{name}")
         self._present = set(os.listdir(f"{state}/cache"))
-        self._folders = {f"{kind}/{name}" for kind in ("trees", "programs") for name in os.listdir(f"{state}/{kind}")}
+        trees, programs = (os.listdir(f"{state}/{kind}") for kind in ("trees", "programs"))
+        self._folders = {f"trees/{name}" for name in trees}
+        self._folders.update(f"programs/{name}/{file}" for name in programs for file in _names_in(state, name))
+        self._keeping.found([*(f"cache/{name}" for name in self._present if not name.startswith(".")),
+                             *(f"trees/{name}" for name in trees), *(f"programs/{name}" for name in programs)])
 
     def path(self, sha256: str) -> str:
         return f"{self.state}/cache/{sha256}"
@@ -62,32 +73,68 @@ class Cache:
             self._recent_bytes -= len(self._recent.pop(next(iter(self._recent))))
 
     def release(self, run: RunId) -> None:
+        """The run has its contents: what came inside its grant need not be at hand any more."""
         self._inline.pop(run, None)
+
+    def over(self, run: RunId) -> None:
+        """The run needs nothing of this any more."""
+        self._inline.pop(run, None)
+        self._keeping.over(run)
+
+    def trim(self) -> list[str]:
+        """Give up what is too much; return the paths of what is to be removed, which may take long."""
+        doomed = []
+        for place in self._keeping.surplus():
+            kind, _, name = place.partition("/")
+            self._present.discard(name)
+            self._folders = {folder for folder in self._folders if folder != place and not folder.startswith(f"{place}/")}
+            path = self._beside(kind)
+            try:
+                os.rename(f"{self.state}/{place}", path)
+            except OSError:
+                continue  # somebody tidied up by hand
+            doomed.append(path)
+        return doomed
+
+    @staticmethod
+    def remove(paths: Iterable[str]) -> None:
+        for path in paths:
+            _remove(path)
 
     def lacking(self, grant: Grant) -> list[Content]:
         """What has to be fetched before the run can start (of a tree that is not here: at least its list)."""
-        inline = self._inline.setdefault(grant.run, {})
+        run = grant.run
+        inline = self._inline.setdefault(run, {})
         program = grant.program
         lacking: dict[str, Content] = {}
-        if program.content is not None and self._folder_of(program.content) not in self._folders:
-            self._lacks(program.content, inline, lacking)
+        if program.content is not None and not self._has_folder(run, program.content, program.name):
+            self._lacks(run, program.content, inline, lacking)
         if program.stdin is not None:
-            self._lacks(program.stdin, inline, lacking)
+            self._lacks(run, program.stdin, inline, lacking)
         for named in (*program.inputs, *program.shared):
-            if not named.content.tree or self._folder_of(named.content) not in self._folders:
-                self._lacks(named.content, inline, lacking)
+            if not named.content.tree or not self._has_folder(run, named.content):
+                self._lacks(run, named.content, inline, lacking)
         return list(lacking.values())
 
-    def _lacks(self, content: Content, inline: dict[str, bytes], lacking: dict[str, Content]) -> None:
-        if content.tree:
-            if not self.has(content.sha256, inline):
-                lacking[content.sha256] = Content(content.sha256, content.size)
-                return
+    def _has_folder(self, run: RunId, content: Content, name: str = "") -> bool:
+        """Whether a tree, or a single program under its `name`, is laid out."""
+        place = self._folder_of(content)
+        self._keeping.needs(run, place)
+        return (place if content.tree else f"{place}/{name}") in self._folders
+
+    def _lacks(self, run: RunId, content: Content, inline: dict[str, bytes], lacking: dict[str, Content]) -> None:
+        if not self._has_for(run, content.sha256, inline):
+            lacking[content.sha256] = Content(content.sha256, content.size)
+        elif content.tree:
             for entry in self.tree(content, inline):
-                if not self.has(entry.sha256, inline):
+                if not self._has_for(run, entry.sha256, inline):
                     lacking[entry.sha256] = Content(entry.sha256, entry.size)
-        elif not self.has(content.sha256, inline):
-            lacking[content.sha256] = content
+
+    def _has_for(self, run: RunId, sha256: str, inline: dict[str, bytes]) -> bool:
+        if sha256 in inline:
+            return True
+        self._keeping.needs(run, f"cache/{sha256}")
+        return self.has(sha256, inline)
 
     def has(self, sha256: str, inline: dict[str, bytes] | None = None) -> bool:
         """Whether a content is here; one that is in memory only is kept at hand in `inline`."""
@@ -142,8 +189,10 @@ class Cache:
 
     def _settle(self, partial: str, sha256: str) -> None:
         os.chmod(partial, 0o444)
+        size = os.stat(partial).st_size
         os.rename(partial, self.path(sha256))
         self._present.add(sha256)
+        self._keeping.came(f"cache/{sha256}", size)
 
     # --- folders -------------------------------------------------------------------------
 
@@ -153,12 +202,13 @@ class Cache:
         if content.tree:
             return self.tree_folder(content, inline)
         folder = f"{self.state}/{place}"
-        if place not in self._folders or not os.path.lexists(f"{folder}/{checked_name(name)}"):
+        if f"{place}/{checked_name(name)}" not in self._folders:
             os.makedirs(folder, exist_ok=True)
             partial = f"{folder}/.{self._next()}"
             self._place(content.sha256, partial, True, inline)
             os.rename(partial, f"{folder}/{checked_name(name)}")
-            self._folders.add(place)
+            self._folders.add(f"{place}/{name}")
+            self._keeping.came(place, content.size)
         return folder
 
     def tree_folder(self, content: Content, inline: dict[str, bytes]) -> str:
@@ -181,6 +231,7 @@ class Cache:
                     raise Spoilt(f"the folder {content.sha256[:12]}… cannot be laid out: {error}") from None
                 raise
         self._folders.add(place)
+        self._keeping.came(place, sum(entry.size for entry in self.tree(content, inline)))
         return folder
 
     def _place(self, sha256: str, path: str, executable: bool, inline: dict[str, bytes]) -> None:
@@ -210,6 +261,10 @@ class Cache:
     def _next(self) -> str:
         self._count += 1
         return f"new-{os.getpid()}-{self._count}"
+
+
+def _names_in(state: str, name: str) -> list[str]:
+    return [file for file in os.listdir(f"{state}/programs/{name}") if not file.startswith(".")]
 
 
 def _remove(path: str) -> None:
