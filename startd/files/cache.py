@@ -87,7 +87,7 @@ class Cache:
         for place in self._keeping.surplus():
             kind, _, name = place.partition("/")
             self._present.discard(name)
-            self._folders = {folder for folder in self._folders if folder != place and not folder.startswith(f"{place}/")}
+            self._folders = {folder for folder in self._folders if not f"{folder}/".startswith(f"{place}/")}
             path = self._beside(kind)
             try:
                 os.rename(f"{self.state}/{place}", path)

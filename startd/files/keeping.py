@@ -11,6 +11,7 @@ CACHE-2: beyond that the cache is not larger than its bound, once it was trimmed
 import os
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 
 from contract.vocabulary import RunId
 
@@ -90,11 +91,9 @@ class Keeping:
             return
         self._noted[place] = now
         path = f"{self._state}/{place}"
-        try:
+        with suppress(OSError):  # somebody tidied up by hand
             # The time of access: that of modification is the program's own to look at.
             os.utime(path, ns=(int(now * 1e9), os.stat(path).st_mtime_ns))
-        except OSError:
-            pass  # it is newer in memory all the same
 
 
 def _size_of(path: str) -> int:

@@ -53,8 +53,8 @@ def test_what_was_needed_last_stays(tight):
 
 
 def test_what_a_run_needs_is_kept_however_much_it_is(tight):
-    grants = [a_grant(run=a_run(number), program=a_program(
-        inputs=[NamedContent("data", tight.content(bytes([letter]) * 8 * KIB))])) for number, letter in enumerate(b"abc")]
+    inputs = [NamedContent("data", tight.content(bytes([letter]) * 8 * KIB)) for letter in b"abc"]
+    grants = [a_grant(run=a_run(number), program=a_program(inputs=[named])) for number, named in enumerate(inputs)]
     for grant in grants:
         tight.prepare(grant)
     assert tight.cache.trim() == []
