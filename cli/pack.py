@@ -28,6 +28,9 @@ KNOWN_ENDINGS = frozenset(LANGUAGES)
 MAX_TREE_FILES = 200_000
 MAX_TREE_BYTES = MAX_BLOB_BYTES
 MAX_DEPTH = 100
+MOST_SWELLING = 200
+"""How many times its own size a zip may unpack to, beyond LARGE_BYTES: more is a bomb."""
+LARGE_BYTES = 1 << 30
 KEPT_BYTES = 32 * 1024**2
 """So much of small files is kept in memory from the digest to the upload."""
 
@@ -229,6 +232,9 @@ def _zip_entries(packed: Packed, path: str) -> list[TreeEntry]:
             for info in files:
                 total += info.file_size
                 _check_amount(path, len(entries) + 1, total)
+                if total > LARGE_BYTES and total > MOST_SWELLING * os.path.getsize(path):
+                    raise Unfit(path, f"{path} unpacks to more than {MOST_SWELLING} times its size",
+                                "If that is what you want, submit the folder itself.")
                 with archive.open(info) as inside:
                     content = _zip_member(packed, path, info, inside, stamp)
                 mode = info.external_attr >> 16

@@ -105,6 +105,14 @@ def test_a_zip_that_reaches_out_of_its_folder_is_refused(tmp_path, name, why):
     assert why in refused(a_zip(tmp_path / "x.zip", [("main.py", ""), (name, "")]), "process")
 
 
+def test_a_zip_that_swells_beyond_reason_is_refused_unread(tmp_path, monkeypatch):
+    monkeypatch.setattr("cli.pack.LARGE_BYTES", 1 << 20)  # a gibibyte of zeros takes long to make
+    with zipfile.ZipFile(tmp_path / "x.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("main.py", "")
+        archive.writestr("zeros", bytes(4 << 20))
+    assert "more than 200 times its size" in refused(tmp_path / "x.zip", "process")
+
+
 def test_a_zip_with_a_link_is_refused(tmp_path):
     link = zipfile.ZipInfo("passwords")
     link.external_attr = (stat.S_IFLNK | 0o777) << 16
