@@ -78,6 +78,16 @@ def test_each_example_runs_as_its_readme_says(pool, name):
     assert any(path.stat().st_size for path in joined) or len(delivered) == said["jobs"]
 
 
+def test_many_ranks_of_knn_answer_what_one_does(pool):
+    shutil.copytree(EXAMPLES / "knn", pool.folder / "knn")
+    answers = []
+    for count in (1, 4):
+        said = pool("submit", "knn.pesc", f"ranks={count}", "--wait", "--json", folder=pool.folder / "knn").json
+        assert said["jobs"] == count and not said["failed"]
+        answers.append((pool.folder / "knn" / said["folder"] / "output.txt").read_text())
+    assert answers[0] == answers[1] and answers[0].count("\n") == 240
+
+
 def test_where_and_how_jobs_ran_is_told_by_every_command(pool):
     cluster = pool.submit('executable = /bin/sh\narguments = "-c \'exit $(Process)\'"\nqueue 2\n')
     pool.wait(cluster)
