@@ -34,6 +34,8 @@ def show(description: Description, as_json: bool, limit: int | None) -> int:
     say(f"{count_of(description.count, 'job')} would be queued.")
     for line in preview(description):
         say(line)
+    for line in copies_with_header(description):
+        say(line)
     for proc, ad in enumerate(ads):
         say(f"\nJob {CLUSTER}.{proc}")
         for name, text in sorted(ad.items(), key=lambda pair: pair[0].lower()):
@@ -41,6 +43,17 @@ def show(description: Description, as_json: bool, limit: int | None) -> int:
     if description.count > limit > 0:
         say(f"\n… and {description.count - limit:,} more (--limit N shows more).")
     return DONE
+
+
+def copies_with_header(description: Description) -> list[str]:
+    """What becomes of main files that get the header, and why others do not, where that was asked for."""
+    if "process" not in description.varying and "PescProcess" not in description.template:
+        return []
+    from cli.headers import changed, difference, in_words
+
+    found, left = changed(description)
+    lines = [line for one in found for line in ("", in_words(one), *difference(one))]
+    return [*lines, *(["", *left] if left else [])]
 
 
 def preview(description: Description) -> list[str]:

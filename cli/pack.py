@@ -23,6 +23,9 @@ from dsl.submit.requirements import LANGUAGES
 if TYPE_CHECKING:
     import zipfile
 
+Copies = Mapping[str, Mapping[str, bytes]]
+"""What travels instead of the main files of processes, by the process's path and theirs below it ("" for itself)."""
+
 PIECE_BYTES = 1 << 20
 KNOWN_ENDINGS = frozenset(LANGUAGES)
 MAX_TREE_FILES = 200_000
@@ -103,6 +106,12 @@ class Packed:
     sources: dict[str, Source] = field(default_factory=dict)
     _kept: int = 0
 
+    def put(self, raw: bytes) -> Content:
+        """A content that is in no file."""
+        sha256 = hashlib.sha256(raw).hexdigest()
+        self.add(sha256, Source(len(raw), raw))
+        return Content(sha256, len(raw))
+
     def add(self, sha256: str, source: Source) -> None:
         if source.kept is not None and source.path:
             if self._kept + source.size > KEPT_BYTES:
@@ -117,12 +126,12 @@ def changed(path: str) -> Unfit:
                  "Submit again once nothing writes to it.")
 
 
-def pack(travelling: Mapping[str, Role]) -> tuple[Packed, list[Unfit]]:
+def pack(travelling: Mapping[str, Role], copies: Copies | None = None) -> tuple[Packed, list[Unfit]]:
     """Digest everything that travels; say all that cannot."""
     packed, unfit = Packed(), []
     for path, role in travelling.items():
         try:
-            packed.files[path] = _content(packed, path, role)
+            packed.files[path] = _content(packed, path, role, (copies or {}).get(path, {}))
         except Unfit as error:
             unfit.append(error)
         except FileNotFoundError as error:
@@ -132,13 +141,13 @@ def pack(travelling: Mapping[str, Role]) -> tuple[Packed, list[Unfit]]:
     return packed, unfit
 
 
-def _content(packed: Packed, path: str, role: Role) -> Content:
+def _content(packed: Packed, path: str, role: Role, copies: Mapping[str, bytes]) -> Content:
     status = os.stat(path)
     if stat.S_ISDIR(status.st_mode):
-        return _tree(packed, _folder_entries(packed, path))
+        return _tree(packed, _folder_entries(packed, path, copies))
     if role == "process" and is_zip(path):
-        return _tree(packed, _zip_entries(packed, path))
-    content = _file(packed, path, path)
+        return _tree(packed, _zip_entries(packed, path, copies))
+    content = packed.put(copies[""]) if "" in copies else _file(packed, path, path)
     executable = bool(status.st_mode & 0o111)
     if role != "file":
         _check_program(path, role, executable)
@@ -155,7 +164,7 @@ def _check_program(path: str, role: Role, executable: bool) -> None:
                     f"Convert it: sed -i 's/\\r$//' {path}")
     if role == "process" and not executable and os.path.splitext(path)[1].lower() not in KNOWN_ENDINGS:
         raise Unfit(path, f"{path} is not executable", f"Make it so: chmod +x {path}; "
-                    "or give it the ending of its language (.py, .R, .jl, .sh, .jar).")
+                    "or give it the ending of its language (.py, .R, .jl, .m, .sh, .jar).")
 
 
 def _file(packed: Packed, path: str, of: str) -> Content:
@@ -182,13 +191,11 @@ def _file(packed: Packed, path: str, of: str) -> Content:
 
 
 def _tree(packed: Packed, entries: list[TreeEntry]) -> Content:
-    encoded = msgspec.json.encode(sorted(entries, key=lambda entry: entry.path))
-    sha256 = hashlib.sha256(encoded).hexdigest()
-    packed.add(sha256, Source(len(encoded), encoded))
-    return Content(sha256, len(encoded), tree=True)
+    content = packed.put(msgspec.json.encode(sorted(entries, key=lambda entry: entry.path)))
+    return Content(content.sha256, content.size, tree=True)
 
 
-def _folder_entries(packed: Packed, root: str) -> list[TreeEntry]:
+def _folder_entries(packed: Packed, root: str, copies: Mapping[str, bytes]) -> list[TreeEntry]:
     """Every file below `root`. Links are followed as long as they stay inside."""
     real_root = os.path.realpath(root)
     entries: list[TreeEntry] = []
@@ -210,14 +217,14 @@ def _folder_entries(packed: Packed, root: str) -> list[TreeEntry]:
                         raise Unfit(root, f"{entry.path} leads back into itself", "Take the link out.")
                     waiting.append((entry.path, name + "/", (*ancestors, real)))
                     continue
-                content = _file(packed, entry.path, root)
+                content = packed.put(copies[name]) if name in copies else _file(packed, entry.path, root)
                 total += content.size
                 entries.append(TreeEntry(name, content.sha256, content.size, bool(entry.stat().st_mode & 0o111)))
                 _check_amount(root, len(entries), total)
     return entries
 
 
-def _zip_entries(packed: Packed, path: str) -> list[TreeEntry]:
+def _zip_entries(packed: Packed, path: str, copies: Mapping[str, bytes]) -> list[TreeEntry]:
     """Every file of a zip, after looking at where its names lead."""
     import zipfile
     import zlib
@@ -235,11 +242,12 @@ def _zip_entries(packed: Packed, path: str) -> list[TreeEntry]:
                 if total > LARGE_BYTES and total > MOST_SWELLING * os.path.getsize(path):
                     raise Unfit(path, f"{path} unpacks to more than {MOST_SWELLING} times its size",
                                 "If that is what you want, submit the folder itself.")
+                name = os.path.normpath(info.filename)
                 with archive.open(info) as inside:
-                    content = _zip_member(packed, path, info, inside, stamp)
+                    content = (packed.put(copies[name]) if name in copies
+                               else _zip_member(packed, path, info, inside, stamp))
                 mode = info.external_attr >> 16
-                entries.append(TreeEntry(os.path.normpath(info.filename), content.sha256, content.size,
-                                         bool(mode & 0o111)))
+                entries.append(TreeEntry(name, content.sha256, content.size, bool(mode & 0o111)))
     except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, ValueError, zlib.error) as error:
         raise Unfit(path, f"{path} cannot be unpacked: {error}", "Make the zip again, without a password.") from None
     return entries

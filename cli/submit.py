@@ -15,6 +15,7 @@ from contract.problems import Problem
 from dsl.submit import Description, Mistake, SubmitErrors
 
 if TYPE_CHECKING:
+    from cli.headers import Changed
     from cli.pack import Packed
     from contract.client import Client
     from contract.requests import Submitted
@@ -25,6 +26,7 @@ pesc_submit sweep.pesc                 queue it
 pesc_submit sweep.pesc --wait          … watch it, and fetch what it leaves behind
 pesc_submit sweep.pesc alpha=0.2       … with the macro alpha set
 pesc_submit sweep.pesc --dry-run       only show what would be queued
+pesc_submit --header python            the lines that give a program its rank, output_dir …
 """
 MAX_FILE_BYTES = 64 * 1024**2
 TOLD_MISTAKES = 50
@@ -45,6 +47,10 @@ def command(arguments: list[str]) -> int:
 
             words = [word for word in arguments if word not in (flag, *JSON_FLAGS)]
             return show_commands(NAME, words[0] if words else "", as_json=not JSON_FLAGS.isdisjoint(arguments))
+    if (language := _header_asked(arguments)) is not None:
+        from cli.headers import print_header
+
+        return print_header(NAME, language)
     chosen = _arguments(arguments)
     text = ""
     try:
@@ -75,6 +81,8 @@ def _arguments(arguments: list[str]) -> argparse.Namespace:
     parser.add_flag("lenient", help="a word that means nothing is a warning, as in a file of HTCondor's")
     parser.add_flag("help-commands", metavar="WORD", nargs="?", const="", default=None,
                     help="tell what a submit file may say: every command, or one")
+    parser.add_flag("header", metavar="LANG", help="print the header for programs in a language: python, r, julia, "
+                    "octave, shell, java, c, cpp, fortran, rust")
     parser.add_flag("wait", help="watch the jobs and fetch what they leave behind")
     parser.add_flag("output", "o", metavar="DIR", default=None, help="with --wait: where to (else pesc-CLUSTER)")
     parser.add_flag("hold", help="queue the jobs on hold")
@@ -90,6 +98,16 @@ def _arguments(arguments: list[str]) -> argparse.Namespace:
     if chosen.output and not chosen.wait:
         parser.error("--output is for --wait; later, fetch with: pesc_fetch CLUSTER -o DIR")
     return chosen
+
+
+def _header_asked(arguments: list[str]) -> str | None:
+    """The language of --header LANG, which asks for nothing else."""
+    for at, word in enumerate(arguments):
+        if word in ("--header", "-header") and at + 1 < len(arguments):
+            return arguments[at + 1]
+        if word.startswith("--header="):
+            return word.partition("=")[2]
+    return None
 
 
 def _joined_appends(arguments: list[str]) -> list[str]:
@@ -159,29 +177,54 @@ def _submit(chosen: argparse.Namespace, text: str, description: Description) -> 
         raise Problem("bad_submission", f"{description.name} queues no jobs: there are no items.",
                       "See what its queue line finds: pesc_submit --dry-run.")
     client = connect(chosen)
-    packed = _packed(description)
+    with_header = _with_header(description)
+    packed = _packed(description, with_header)
     submitted = _post(client, packed, text, description)
     cluster = submitted.cluster
     if chosen.json and not chosen.wait:
         say_json({"cluster": cluster, "jobs": submitted.jobs})
     elif not chosen.quiet and not chosen.json:
         say(f"{submitted.jobs} job(s) submitted to cluster {cluster}.")
+        _tell_of_header(with_header)
         if not chosen.wait:
             say(f"  Look: pesc_q {cluster}    wait: pesc_wait {cluster}    outputs: pesc_fetch {cluster}")
         sys.stdout.flush()
     return _wait(chosen, client, submitted) if chosen.wait else DONE
 
 
-def _packed(description: Description) -> "Packed":
+def _with_header(description: Description) -> "list[Changed]":
+    if "process" not in description.varying and "PescProcess" not in description.template:
+        return []
+    from cli.headers import changed
+
+    return changed(description)[0]
+
+
+def _tell_of_header(with_header: "list[Changed]") -> None:
+    if with_header:
+        from cli.headers import in_words
+
+        say("\n".join(f"  {in_words(one)}" for one in with_header[:3]))
+
+
+def _packed(description: Description, with_header: "list[Changed]") -> "Packed":
     """Digest what travels; every file that cannot is a mistake where the submit file names it."""
     from cli.culprits import culprit, unwritable_log
     from cli.pack import pack
 
-    packed, unfit = pack(description.travelling())
+    packed, unfit = pack(description.travelling(), _copies(with_header))
     mistakes = [culprit(description, error.of, error.what, error.cure) for error in unfit]
     if mistakes := mistakes + unwritable_log(description):
         raise SubmitErrors(mistakes)
     return packed
+
+
+def _copies(with_header: "list[Changed]") -> dict[str, dict[str, bytes]]:
+    """What travels instead of main files, as `pack` wants it."""
+    made: dict[str, dict[str, bytes]] = {}
+    for one in with_header:
+        made.setdefault(one.process, {})[one.main] = one.copy.text.encode()
+    return made
 
 
 def _post(client: "Client", packed: "Packed", text: str, description: Description) -> "Submitted":

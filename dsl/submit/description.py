@@ -4,12 +4,13 @@ The file system comes in as `Files`, the place of submission as `Site`; nothing
 here looks around by itself.
 """
 
+import posixpath
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from dsl.submit.expander import Expander, Role, paths_of
+from dsl.submit.expander import Expander, Role, paths_of, plain_text
 from dsl.submit.mistakes import Mistake
 from dsl.submit.sweeps import Axis
 
@@ -117,6 +118,16 @@ class Description:
         if proc is None:
             return list(self.travelling(cluster))
         return list(dict(paths_of(self.job(cluster, proc))))
+
+    def processes(self, cluster: int = 1) -> dict[str, dict[str, str]]:
+        """Every process by its absolute path: its main files ("" where it is one file), and their languages."""
+        found: dict[str, dict[str, str]] = {}
+        for attributes in self._path_attributes(cluster):
+            if "PescProcess" in attributes:
+                said = self.template if "PescProcess" in self.template else attributes
+                main = posixpath.normpath(plain_text(said["PescMain"])) if "PescMain" in said else ""
+                found.setdefault(plain_text(attributes["PescProcess"]), {})[main] = plain_text(said["PescLanguage"])
+        return found
 
     def _path_attributes(self, cluster: int) -> Iterator[Mapping[str, str]]:
         if not self.paths_vary:

@@ -9,7 +9,7 @@ from dsl.submit.mistakes import nearest, shown
 from dsl.submit.requirements import LANGUAGES
 from dsl.submit.values import Attributes, absolute, count, file_list, name_list, truth
 
-KNOWN_LANGUAGES = (*sorted(set(LANGUAGES.values())), "octave", "c", "cpp", "fortran", "rust", "native")
+KNOWN_LANGUAGES = (*sorted(set(LANGUAGES.values())), "c", "cpp", "fortran", "rust", "native")
 _NAME = re.compile(r"[\w.-]{1,100}\Z")
 _DURATION = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,3})?)\s*([A-Za-z]*)\Z")
 _UNITS = {"": 1, "s": 1, "sec": 1, "second": 1, "m": 60, "min": 60, "minute": 60, "h": 3600, "hour": 3600,

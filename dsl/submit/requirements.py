@@ -15,8 +15,8 @@ from dsl.submit.mistakes import nearest, shown
 from dsl.submit.table import find, is_resource
 from dsl.submit.values import expression, truth
 
-LANGUAGES = {".py": "python", ".r": "r", ".jl": "julia", ".sh": "shell", ".jar": "java"}
-INTERPRETERS = {"python": "HasPython", "r": "HasR", "julia": "HasJulia", "java": "HasJava"}
+LANGUAGES = {".py": "python", ".r": "r", ".jl": "julia", ".m": "octave", ".sh": "shell", ".jar": "java"}
+INTERPRETERS = {"python": "HasPython", "r": "HasR", "julia": "HasJulia", "octave": "HasOctave", "java": "HasJava"}
 """What a machine says when it can run a language. Every machine has a shell."""
 
 DOMAIN = ("domain", "dockerfile", "packages")

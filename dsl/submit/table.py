@@ -78,9 +78,11 @@ _YES, _NO = ("true", "yes", "1"), ("false", "no", "0")
 
 def _carried_out() -> tuple[Command, ...]:
     return (
-        Command("process", Kind.FILE, "PescProcess", "Your program: a .py, .R, .jl, .sh or .jar file, an executable, "
-                "a folder or a zip.", pesc=True),
+        Command("process", Kind.FILE, "PescProcess", "Your program: a .py, .R, .jl, .m, .sh or .jar file, an "
+                "executable, a folder or a zip.", pesc=True),
         Command("main", Kind.TEXT, "PescMain", "The file to start inside a folder or zip given to process.", pesc=True),
+        Command("header", Kind.WORD, "PescHeader", "Whether a process that uses rank, output_dir … and does not read "
+                "them gets the lines that do, in a copy: auto or none.", default="auto", pesc=True),
         Command("executable", Kind.FILE, "Cmd", "The program to run, HTCondor's way: its arguments are yours alone."),
         Command("arguments", Kind.ARGUMENTS, "Args", "What the program is given on its command line."),
         Command("arguments2", Kind.ARGUMENTS, "Arguments", "The same, always in the new syntax."),
@@ -148,7 +150,7 @@ def _pesc() -> tuple[Command, ...]:
     """The words of PESC that later versions carry out."""
     return tuple(Command(name, kind, attribute, text, (), default, accepts, Status.REFUSED, pesc=True)
                  for name, kind, attribute, default, accepts, text in (
-        ("language", Kind.WORD, "PescLanguage", "", ("python", "r", "julia", "java", "shell", "native"),
+        ("language", Kind.WORD, "PescLanguage", "", ("python", "r", "julia", "octave", "java", "shell", "native"),
          "What the process is written in, where its name does not say."),
         ("parallel", Kind.TRUTH, "PescParallel", "false", _NO, "Whether all repetitions start together and can reach "
          "each other."),
@@ -158,8 +160,6 @@ def _pesc() -> tuple[Command, ...]:
         ("gpu_memory", Kind.MEMORY, "GPUsMinMemory", "", (), "How much memory a GPU needs at least."),
         ("gpu_sharing", Kind.TRUTH, "PescGpuSharing", "false", _NO, "Whether a GPU may be shared with other jobs."),
         ("rooms", Kind.NAMES, "PescRooms", "", (), "The rooms whose machines will do."),
-        ("header", Kind.WORD, "PescHeader", "none", ("none",), "Whether the lines that read the process's arguments "
-         "are put into a copy of it: auto or none."),
         ("checkpoint_every", Kind.DURATION, "PescCheckpointEvery", "", (), "How often checkpoint_dir is copied off the "
          "machine: 10 min."),
         ("join", Kind.FILES, "PescJoin", "", (), "Output files whose contents are joined by rank."),

@@ -27,6 +27,7 @@ INTERPRETERS = {
     ".py": ("python3",),
     ".r": ("Rscript",),
     ".jl": ("julia",),
+    ".m": ("octave-cli", "--quiet", "--no-history"),
     ".jar": ("java", "-jar"),
 }
 

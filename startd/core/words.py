@@ -94,6 +94,7 @@ _ASK = {
     "Rscript": "requirements = TARGET.HasR",
     "julia": "requirements = TARGET.HasJulia",
     "java": "requirements = TARGET.HasJava",
+    "octave-cli": "requirements = TARGET.HasOctave",
 }
 
 

@@ -19,7 +19,8 @@ from contract.vocabulary import VERSION
 CONDOR_VERSION = "$CondorVersion: 25.14.1 2026-01-01 PescVersion: " + VERSION + " $"
 """The HTCondor whose language and habits we follow, where its users' expressions look for it."""
 
-INTERPRETERS = {"HasPython": "python3", "HasR": "Rscript", "HasJulia": "julia", "HasJava": "java"}
+INTERPRETERS = {"HasPython": "python3", "HasR": "Rscript", "HasJulia": "julia", "HasJava": "java",
+                "HasOctave": "octave-cli"}
 
 KEPT_FREE_MIB = 512
 """Memory of the machine that is not offered: for the system, the daemons, and their caches."""

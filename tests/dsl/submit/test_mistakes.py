@@ -105,7 +105,7 @@ def test_what_is_read_and_not_carried_out_keeps_the_jobs_from_being_queued(descr
 @pytest.mark.parametrize("line", [
     "gpus = 0", "request_gpus = 0", "universe = vanilla", "universe = 5", "should_transfer_files = IF_NEEDED",
     "language = python", "periodic_hold = false", "header = none", "transfer_executable = true", "getenv = true",
-    "on_exit_hold = ExitCode == 3", "description = a text",
+    "header = auto", "on_exit_hold = ExitCode == 3", "description = a text",
 ])
 def test_what_asks_for_nothing_more_is_taken_without_a_word(described, line):
     found = described(f"process = a.py\n{line}\n")

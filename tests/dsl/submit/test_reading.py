@@ -35,12 +35,13 @@ def test_a_process_says_what_it_is(described):
 
 @pytest.mark.parametrize(("name", "language", "wants"), [
     ("a.py", "python", ["HasPython"]), ("a.R", "r", ["HasR"]), ("a.jl", "julia", ["HasJulia"]),
+    ("a.m", "octave", ["HasOctave"]),
     ("a.jar", "java", ["HasJava"]), ("a.sh", "shell", []), ("a.out", "native", ["Arch"]),
 ])
 def test_a_language_asks_for_its_interpreter(described, name, language, wants):
     template = described(f"process = {name}\n", files={name: ""}).template
     assert template["PescLanguage"] == f'"{language}"'
-    named = ("Arch", "HasPython", "HasR", "HasJulia", "HasJava")
+    named = ("Arch", "HasPython", "HasR", "HasJulia", "HasOctave", "HasJava")
     assert [word for word in named if f"TARGET.{word}" in template["Requirements"]] == wants
 
 

@@ -126,6 +126,7 @@ def test_a_row_that_no_variable_can_hold_is_in_the_job_file_alone():
     ("fit.R", b"", ("Rscript",)),
     ("fit.r", b"", ("Rscript",)),
     ("solve.jl", b"", ("julia",)),
+    ("model.m", b"", ("octave-cli", "--quiet", "--no-history")),
     ("app.jar", b"", ("java", "-jar")),
     ("run.sh", b"echo no first line\n", ("sh",)),
     ("run.sh", b"#!/bin/bash\necho\n", ("/bin/bash",)),
