@@ -2,11 +2,16 @@
 
 With PESC_STRICT=1 a skipped test is a failed one: nothing may go untested for want of a tool.
 Nothing of the caller's own PESC settings comes through, so no test can touch the caller's pool.
+How long an example of a property takes is nothing to fail for: the machine may have other things to do.
 """
 
 import os
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+settings.register_profile("house", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True)
+settings.load_profile("house")
 
 STRICT = os.environ.get("PESC_STRICT") == "1"
 

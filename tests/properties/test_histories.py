@@ -313,7 +313,7 @@ def check_gpus(gpus, claims):
         assert sum(part.memory_mib for part in parts) <= gpu.memory_mib
 
 
-Histories.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+Histories.TestCase.settings = settings(max_examples=60, stateful_step_count=40)
 TestHistories = Histories.TestCase
 
 

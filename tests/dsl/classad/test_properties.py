@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from dsl.classad import Ad, ClassAdSyntaxError, Expression, flatten, literal, parse, references, symmetric_match
@@ -15,20 +15,17 @@ ads = st.lists(st.tuples(st.sampled_from(["A", "B", "Memory", "Cpus", "Requireme
 )
 
 
-@settings(deadline=None)
 @given(trees)
 def test_reading_what_was_written_gives_the_same_expression(tree: Tree) -> None:
     expression = Expression(tree)
     assert parse(str(expression)) == expression
 
 
-@settings(deadline=None)
 @given(scalars)
 def test_a_literal_is_read_back_as_its_value(value: object) -> None:
     assert same(encoded(parse(str(literal(value))).evaluate()), encoded(literal(value).evaluate()))
 
 
-@settings(deadline=None)
 @given(trees, ads, ads)
 def test_evaluation_never_raises_and_always_gives_the_same(tree: Tree, my: Ad, target: Ad) -> None:
     first = Expression(tree).evaluate(my, target, now=1e9, seed=7)
@@ -36,7 +33,6 @@ def test_evaluation_never_raises_and_always_gives_the_same(tree: Tree, my: Ad, t
     assert same(encoded(first), encoded(second))
 
 
-@settings(deadline=None)
 @given(trees, ads)
 def test_what_is_left_after_flattening_is_worth_the_same(tree: Tree, my: Ad) -> None:
     expression = Expression(tree)
@@ -44,13 +40,11 @@ def test_what_is_left_after_flattening_is_worth_the_same(tree: Tree, my: Ad) -> 
     references(expression, my)
 
 
-@settings(deadline=None)
 @given(ads, ads)
 def test_matching_does_not_depend_on_who_asks(left: Ad, right: Ad) -> None:
     assert symmetric_match(left, right) == symmetric_match(right, left)
 
 
-@settings(deadline=None)
 @given(st.text("()[]{}.,;:?!=<>&|^%*/+-~'\"\\ \n\tabMY019eE_é\0", max_size=30))
 def test_any_text_is_read_or_refused_with_a_place_inside_it(text: str) -> None:
     try:
@@ -62,7 +56,6 @@ def test_any_text_is_read_or_refused_with_a_place_inside_it(text: str) -> None:
         assert str(parse(str(expression))).strip() == str(expression).strip()
 
 
-@settings(deadline=None)
 @given(ads)
 def test_an_ad_made_of_texts_is_the_ad_it_was_written_from(ad: Ad) -> None:
     assert Ad.from_texts({name: ad.text(name) for name in ad}) == ad

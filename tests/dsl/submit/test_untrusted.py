@@ -73,13 +73,13 @@ def outcome(text, name="job.pesc", **more):
         return None
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(texts, st.sampled_from(["job.pesc", "job.sub"]))
 def test_any_text_is_read_or_refused(text, name):
     outcome(text, name)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(texts)
 def test_what_is_read_is_attributes_that_can_be_read(text):
     found = outcome("process = a.py\n" + text, "job.sub")
@@ -95,7 +95,7 @@ def test_what_is_read_is_attributes_that_can_be_read(text):
                 classad.parse(expression)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.dictionaries(st.sampled_from(["arguments", "output", "request_memory", "requirements", "process", "+A",
                                         "rank", "hold", "nonsense", "+no good", "initialdir"]), texts, max_size=5),
        st.dictionaries(st.sampled_from(["x", "y", "arch", "factory.iwd", "env:HOME"]), texts, max_size=4),

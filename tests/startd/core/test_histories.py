@@ -108,7 +108,7 @@ class World:
             assert again.runs[run].ending == known.ending
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(histories)
 def test_nothing_starts_twice_nothing_is_carved_twice_and_ends_stay(history):
     world = World()
@@ -118,7 +118,7 @@ def test_nothing_starts_twice_nothing_is_carved_twice_and_ends_stay(history):
         world.check()
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(histories)
 def test_every_run_ends_once_the_world_answers(history):
     world = World()
@@ -138,7 +138,7 @@ def test_every_run_ends_once_the_world_answers(history):
     assert world.core.runs == {}
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(histories)
 def test_the_shortest_journal_restores_the_same_core(history):
     world = World()

@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from dsl.classad import Ad, Expression, symmetric_match
@@ -22,7 +22,6 @@ pools = st.lists(ads, max_size=6)
 updates = st.lists(st.tuples(st.integers(0, 6), st.none() | ads), max_size=4)
 
 
-@settings(deadline=None)
 @given(trees, ads, pools, updates)
 def test_columns_answer_as_ad_by_ad_before_and_after_any_update(
     tree: Tree, job: Ad, pool: list[Ad], changes: list[tuple[int, Ad | None]]
