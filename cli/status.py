@@ -16,7 +16,16 @@ pesc_status
 pesc_status -constraint 'Cpus >= 4' -af Name Cpus Memory
 """
 HEADING = ("Name", "OpSys", "Arch", "State", "Activity", "LoadAv", "Mem", "Cpus")
-ATTRIBUTES = "Name OpSys Arch State Activity LoadAvg TotalLoadAvg Memory FreeMemory Cpus FreeCpus".split()
+ATTRIBUTES = ("Name OpSys Arch State Activity LoadAvg TotalLoadAvg Memory FreeMemory Cpus FreeCpus "
+              "PescOwnerStep PescOwnerWhy").split()
+
+OWNER_STEPS = {
+    "no_new_work": "no new jobs start there",
+    "throttle": "its jobs are slowed down, no new ones start",
+    "freeze": "its jobs are suspended, no new ones start",
+    "leave": "its jobs leave, no new ones start",
+}
+"""What it means that a machine's runs give way to its owner, by `PescOwnerStep`."""
 
 
 def main() -> int:
@@ -38,6 +47,8 @@ def command(arguments: list[str]) -> int:
         if not chosen.totals:
             say(machines_table(ads))
             say("")
+            if notes := owners_notes(ads):
+                say(notes + "\n")
         say(totals_line(ads))
     return DONE
 
@@ -74,6 +85,14 @@ def machines_table(ads: Iterable[Ad]) -> str:
             for ad in sorted(ads, key=lambda ad: str(get(ad, "Name", "")))]
     return tabulate(rows, HEADING, tablefmt="plain", disable_numparse=True,
                     colalign=("left",) * 5 + ("right",) * 3 if rows else None)
+
+
+def owners_notes(ads: Iterable[Ad]) -> str:
+    """A line for every machine that gives way to its owner: why, and what follows."""
+    return "\n".join(
+        f"{_text(ad, 'Name')}: {plain(shown(get(ad, 'PescOwnerWhy', '')), 100)}; {OWNER_STEPS[step]}."
+        for ad in sorted(ads, key=lambda ad: str(get(ad, "Name", "")))
+        if (step := get(ad, "PescOwnerStep")) in OWNER_STEPS and get(ad, "State") != "Offline")
 
 
 def totals_line(ads: Sequence[Ad]) -> str:

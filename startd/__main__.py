@@ -23,6 +23,7 @@ from contract.places import Places, state_folder
 from contract.vocabulary import MAX_NAME_CHARACTERS, VERSION
 from dsl.classad import ClassAdSyntaxError, parse
 from startd.core.contract import Person
+from startd.core.ladder import PRESETS
 from startd.core.startd import StartdCore
 from startd.dial import Pool
 from startd.files.cache import DEFAULT_LIMIT_BYTES, Cache
@@ -31,6 +32,8 @@ from startd.files.sandbox import Sandboxes
 from startd.files.transfer import Transfer
 from startd.loop import Loop
 from startd.monitors import machine
+from startd.monitors.owner import OwnerWatch, attributes
+from startd.ownerpolicy import OwnerSettings, WrongSettings, owner_settings
 from startd.runtime.process import ProcessRuntime
 
 log = logging.getLogger("startd")
@@ -49,6 +52,8 @@ class Settings:
     offer: machine.Offer = field(default_factory=machine.Offer)
     start: str = "true"
     """The owner's policy: which jobs may start here."""
+    owner: OwnerSettings = field(default_factory=OwnerSettings)
+    """How far runs give way to whoever sits at the machine."""
     cache_mib: int = DEFAULT_LIMIT_BYTES // 1024**2
     path: str = DEFAULT_PATH
     """Where programs are looked for, and the PATH of jobs."""
@@ -68,8 +73,12 @@ def main() -> None:
     if not NAME.fullmatch(chosen.name) or len(chosen.name) > MAX_NAME_CHARACTERS:
         sys.exit(f"pesc_startd: {chosen.name!r} cannot be the name of a machine.\n"
                  "  Letters, digits and . _ - @ make a name; the first is a letter or a digit.")
+    try:
+        owner = owner_settings(chosen.owner, chosen.owner_config)
+    except WrongSettings as error:
+        sys.exit(f"pesc_startd: --owner-config: {error}")
     settings = Settings(chosen.name, state_folder(chosen.state), chosen.pool or os.environ.get("PESC_POOL"),
-                        machine.Offer(chosen.cpus, chosen.memory, chosen.disk), chosen.start, chosen.cache,
+                        machine.Offer(chosen.cpus, chosen.memory, chosen.disk), chosen.start, owner, chosen.cache,
                         os.environ.get("PATH") or DEFAULT_PATH)
     folder = Places(settings.state).startd(settings.name)
     os.umask(0o022)
@@ -90,14 +99,20 @@ async def serve(settings: Settings, folder: str) -> None:
     offered = machine.amounts(settings.offer, folder)
     fixed = machine.fixed(settings.name, offered, settings.start)
     journal = Journal(f"{folder}/journal")
-    core = StartdCore.restore(journal.read(), settings.name, identity, offered, fixed | machine.changing(busy=False))
+    watch = OwnerWatch(settings.owner.roots)
+
+    def see(busy: bool) -> dict[str, str]:
+        return fixed | machine.changing(busy) | attributes(watch.look(), os.cpu_count() or 1)
+
+    core = StartdCore.restore(journal.read(), settings.name, identity, offered, see(False),
+                              settings.owner.policy)
     journal.rewrite(core.entries())
     cache = Cache(folder, settings.cache_mib * 1024**2)
     pool = Pool(settings.pool, str(settings.state))
     which = _Which(settings.path)
     sandboxes = Sandboxes(folder, cache, Person(_user(), settings.path), which.find)
     loop = Loop(core, lambda tell: ProcessRuntime(folder, identity, tell), journal, cache, sandboxes,
-                Transfer(cache, pool.client), lambda busy: fixed | machine.changing(busy))
+                Transfer(cache, pool.client), see, watch)
     log.info("startd %s begins", settings.name, extra={"machine": settings.name, "version": VERSION,
                                                        "runs": len(core.runs)})
     await loop.run(pool.connect, leave)
@@ -169,6 +184,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--cache", type=int, metavar="MIB", default=DEFAULT_LIMIT_BYTES // 1024**2,
                         help="keep at most so much of what jobs brought, beside what runs need (default: 20480)")
     parser.add_argument("--start", default="true", metavar="EXPR", help="which jobs may start here (default: true)")
+    parser.add_argument("--owner", default="off", choices=list(PRESETS),
+                        help="how runs give way: desktop (to keys, mouse, sessions and load), server (no new work "
+                             "while others load it), off (default)")
+    parser.add_argument("--owner-config", metavar="FILE", help="a TOML file that changes numbers of --owner")
     parser.add_argument("--log-level", default="info", choices=["debug", "info", "warning", "error"])
     parser.add_argument("--version", action="version", version=f"pesc {VERSION}")
     return parser

@@ -24,6 +24,7 @@ from contract.vocabulary import EndReason, Phase, RunId
 from startd.core import words
 from startd.core.events import (
     Action,
+    Begun,
     Collect,
     Collected,
     Connected,
@@ -44,12 +45,16 @@ from startd.core.events import (
     MachineSeen,
     NotBegun,
     NotFetched,
+    OwnerSeen,
     Readopt,
     Recall,
     Recalled,
     Record,
+    Resume,
     Signal,
     Start,
+    Suspend,
+    Throttle,
     Tick,
     Unfollow,
 )
@@ -61,7 +66,9 @@ from startd.files.outputs import Glance, Leaving, gather, glance, nothing
 from startd.files.sandbox import CannotStart, Sandboxes
 from startd.files.tails import LOOK_SECONDS, Tails
 from startd.files.transfer import CannotTransfer, Transfer
+from startd.monitors.owner import OwnerWatch
 from startd.runtime.interface import Happening, Runtime, SpawnFailed
+from startd.throttle import DutyCycle, make_nice
 
 log = logging.getLogger(__name__)
 
@@ -74,6 +81,11 @@ FRAME_BYTES = 4 * 1024 * 1024
 FIRST_PAUSE_SECONDS = 0.05
 LONGEST_PAUSE_SECONDS = 2.0
 SEE_MACHINE_SECONDS = 5.0
+
+SEE_OWNER_SECONDS = 0.2
+"""While there are runs; the owner feels them for no longer than this."""
+
+SEE_OWNER_IDLE_SECONDS = 0.5
 
 AT_ONCE_BYTES = 256 * 1024
 """What is copied on the loop itself; more goes to a thread."""
@@ -94,7 +106,7 @@ class Loop:
 
     def __init__(self, core: StartdCore, make_runtime: Callable[[Callable[[Happening], None]], Runtime],
                  journal: Journal, cache: Cache, sandboxes: Sandboxes, transfer: Transfer,
-                 see_machine: Callable[[bool], dict[str, str]]) -> None:
+                 see_machine: Callable[[bool], dict[str, str]], owner: OwnerWatch | None = None) -> None:
         self.core = core
         self._runtime = make_runtime(self._on_runtime)
         self._journal = journal
@@ -102,6 +114,9 @@ class Loop:
         self._sandboxes = sandboxes
         self._transfer = transfer
         self._see_machine = see_machine
+        self._owner = owner
+        self._throttle = DutyCycle(self._runtime.suspend, self._runtime.resume, lambda: list(core.runs),
+                                   core.is_running)
         self._tails = Tails()
         self._extra: list[FromStartd] = []
         self._tailing: asyncio.Task[None] | None = None
@@ -121,6 +136,8 @@ class Loop:
         self.happened(MachineSeen(self._see_machine(bool(self.core.runs)), time.time()))
         self.happened(Found(frozenset(found)))
         duties = [asyncio.create_task(self._stay_connected(dial)), asyncio.create_task(self._look_at_machine())]
+        if self._owner is not None and self.core.heeds_owner:
+            duties.append(asyncio.create_task(self._look_at_owner(self._owner)))
         asked = asyncio.create_task(leave.wait())
         try:
             done, _ = await asyncio.wait([*duties, asked], return_when=asyncio.FIRST_COMPLETED)
@@ -132,6 +149,7 @@ class Loop:
                 task.cancel()
             if self._timer is not None:
                 self._timer.cancel()
+            self._throttle.close()
             await self._runtime.close(leave=True)
             self._transfer.close()
             self._journal.close()
@@ -182,6 +200,12 @@ class Loop:
                 self._runtime.signal(run, number)
             case Kill(run):
                 self._runtime.kill(run)
+            case Suspend(run):
+                self._runtime.suspend(run)
+            case Resume(run):
+                self._runtime.resume(run)
+            case Throttle(share):
+                self._throttle.set(share)
             case Collect(grant):
                 self._collect(grant)
             case Recall(grant, _):
@@ -291,6 +315,10 @@ class Loop:
         self._runtime.start(grant.run, launch)
 
     def _on_runtime(self, happening: Happening) -> None:
+        if self._owner is not None:
+            self._owner.ours.saw(happening)
+        if isinstance(happening, Begun) and self.core.heeds_owner:
+            make_nice(happening.pid)
         launched = self._launches.pop(happening.run, None)
         if not isinstance(happening, SpawnFailed):
             self.happened(happening)
@@ -368,6 +396,11 @@ class Loop:
         while True:
             await asyncio.sleep(SEE_MACHINE_SECONDS)
             self.happened(MachineSeen(self._see_machine(bool(self.core.runs)), time.time()))
+
+    async def _look_at_owner(self, owner: OwnerWatch) -> None:
+        while True:
+            self.happened(OwnerSeen(owner.look()))
+            await asyncio.sleep(SEE_OWNER_SECONDS if self.core.runs else SEE_OWNER_IDLE_SECONDS)
 
     # --- the connection ------------------------------------------------------------------
 
@@ -490,7 +523,7 @@ def _run_of(action: Action) -> RunId | None:
     match action:
         case Fetch(grant) | Start(grant) | Readopt(grant) | Collect(grant) | Recall(grant):
             return grant.run
-        case Signal(run) | Kill(run) | Discard(run):
+        case Signal(run) | Kill(run) | Suspend(run) | Resume(run) | Discard(run):
             return run
     return None
 

@@ -151,7 +151,6 @@ async def get_machines(context: Context, request: Request, claims: Claims) -> HT
 def machine_ad(pool: Pool, machine: Machine, now: float) -> Ad:
     """A machine's own ad and what the schedd knows of it."""
     free, total = machine.free, machine.record.amounts
-    away = machine.link is None
     own: dict[str, Any] = {
         "Name": machine.name,
         "MyType": "Machine",
@@ -159,8 +158,8 @@ def machine_ad(pool: Pool, machine: Machine, now: float) -> Ad:
         "FreeCpus": _plain(free.cpus), "FreeMemory": free.memory_mib, "FreeDisk": free.disk_kib,
         "NumRuns": len(machine.claims),
         **({"FreeGPUs": sum(not part.shared for part in free.gpus)} if free.gpus else {}),
-        "State": "Offline" if away else "Claimed" if machine.claims else "Unclaimed",
-        "Activity": "Busy" if machine.claims else "Idle",
+        "State": _state(machine),
+        "Activity": _activity(machine),
         "LastHeardFrom": int(machine.last_heard_at),
     }
     if machine.avoid_until > now:
@@ -169,6 +168,20 @@ def machine_ad(pool: Pool, machine: Machine, now: float) -> Ad:
     for name, value in own.items():
         ad[name] = literal(value)
     return ad
+
+
+def _state(machine: Machine) -> str:
+    if machine.link is None:
+        return "Offline"
+    if machine.claims:
+        return "Claimed"
+    return "Unclaimed" if machine.owner_step == "free" else "Owner"
+
+
+def _activity(machine: Machine) -> str:
+    if not machine.claims:
+        return "Idle"
+    return {"freeze": "Suspended", "leave": "Vacating"}.get(machine.owner_step, "Busy")
 
 
 async def _history(context: Context, selection: Selection) -> AsyncIterator[tuple[Cluster, Job]]:

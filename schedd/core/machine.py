@@ -101,8 +101,13 @@ class Machine:
         before = self.run_seconds if self.run_seconds < math.inf else seconds
         self.run_seconds = 0.8 * before + 0.2 * seconds
 
+    @property
+    def owner_step(self) -> str:
+        """How far its runs have given way to its owner; "free" if they need not."""
+        return self.record.ad.get("PescOwnerStep", "free").strip('"')
+
     def may_take(self, now: float) -> bool:
-        return self.link is not None and self.avoid_until <= now
+        return self.link is not None and self.avoid_until <= now and self.owner_step == "free"
 
     def describe(self, amounts: Amounts, ad: dict[str, str]) -> None:
         """Take over what the startd says of itself."""

@@ -10,6 +10,7 @@ they are taken with `StartdCore.outgoing(now)` whenever the connection can carry
     Fetched                 Start                        NotFetched    the run ends
     Begun                   Progressed is said           NotBegun      the run ends
     Usage, GpuUsage         Used is said; over a limit: Record, Kill
+    OwnerSeen               Throttle; Record, Suspend or Resume; the runs are stopped (see `ladder`)
     Heard(Stop)             Record, Signal; after the grace: Kill
     Over                    Collect
     Collected               Record, Ended is said, again at every beat …
@@ -22,6 +23,7 @@ from dataclasses import dataclass, field
 
 from contract.messages import FromSchedd, GpuPart, Grant, OutputFile, RunEnd, Watch
 from contract.vocabulary import EndReason, RunId
+from startd.core.ladder import Reading
 
 # --- what happens ----------------------------------------------------------------------
 
@@ -51,6 +53,13 @@ class MachineSeen:
     clock: float
     gpus: tuple[GpuPart, ...] | None = None
     """What it offers of its GPUs; None: as before."""
+
+
+@dataclass(frozen=True, slots=True)
+class OwnerSeen:
+    """What the machine's owner does now."""
+
+    reading: Reading
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +173,7 @@ class LeaveAsked:
 
 
 Event = (
-    Connected | Disconnected | Heard | MachineSeen | Found | Fetched | NotFetched | Begun | NotBegun
+    Connected | Disconnected | Heard | MachineSeen | OwnerSeen | Found | Fetched | NotFetched | Begun | NotBegun
     | Usage | GpuUsage | Over | Collected | Recalled | Tick | LeaveAsked
 )
 
@@ -188,6 +197,14 @@ class Ending:
 
 
 @dataclass(frozen=True, slots=True)
+class Halted:
+    """Journal: a run was suspended (`halts` is odd) or resumed."""
+
+    run: RunId
+    halts: int
+
+
+@dataclass(frozen=True, slots=True)
 class Finished:
     """Journal: how a run ended. Final."""
 
@@ -202,7 +219,7 @@ class Forgotten:
     runs: list[RunId]
 
 
-Entry = Granted | Ending | Finished | Forgotten
+Entry = Granted | Ending | Halted | Finished | Forgotten
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,6 +260,27 @@ class Kill:
 
 
 @dataclass(frozen=True, slots=True)
+class Suspend:
+    """Freeze all of the run's processes."""
+
+    run: RunId
+
+
+@dataclass(frozen=True, slots=True)
+class Resume:
+    """Let them go on, whatever froze them."""
+
+    run: RunId
+
+
+@dataclass(frozen=True, slots=True)
+class Throttle:
+    """From now on RUNNING runs get this share of their time; None: all of it."""
+
+    share: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class Collect:
     """Gather outputs, upload the large ones, however long it takes; answer Collected."""
 
@@ -277,5 +315,6 @@ class Unfollow:
 
 
 Action = (
-    Record | Fetch | Start | Readopt | Signal | Kill | Collect | Recall | Discard | Follow | Unfollow
+    Record | Fetch | Start | Readopt | Signal | Kill | Suspend | Resume | Throttle | Collect | Recall | Discard
+    | Follow | Unfollow
 )

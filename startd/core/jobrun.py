@@ -24,6 +24,8 @@ class Turn(Enum):
     BEGUN = auto()
     FAILED = auto()
     """It could not be fetched or started, or was refused."""
+    SUSPEND = auto()
+    RESUME = auto()
     STOP = auto()
     OVER = auto()
     COLLECTED = auto()
@@ -44,6 +46,10 @@ TRANSITIONS = {
     (Phase.STARTING, Turn.OVER): Phase.RETURNING,
     (Phase.RUNNING, Turn.STOP): Phase.STOPPING,
     (Phase.RUNNING, Turn.OVER): Phase.RETURNING,
+    (Phase.RUNNING, Turn.SUSPEND): Phase.SUSPENDED,
+    (Phase.SUSPENDED, Turn.RESUME): Phase.RUNNING,
+    (Phase.SUSPENDED, Turn.STOP): Phase.STOPPING,
+    (Phase.SUSPENDED, Turn.OVER): Phase.RETURNING,
     (Phase.STOPPING, Turn.BEGUN): Phase.STOPPING,
     (Phase.STOPPING, Turn.FAILED): Phase.ENDED,
     (Phase.STOPPING, Turn.STOP): Phase.STOPPING,
@@ -65,12 +71,15 @@ class JobRun:
     ending: EndReason | None = None
     """Why we are ending it, if we are; the first reason stands."""
     message: str = ""
+    halts: int = 0
+    """How often it was suspended and resumed, counted together: odd while it is to stand still."""
     kill_at: float | None = None
     over: Over | None = None
     end: RunEnd | None = None
     blobs: dict[str, bytes] | None = None
     """Small contents of the end, until they were sent once; later they are recalled."""
-    told: Phase | None = None
+    told: tuple[Phase, int] | None = None
+    """The phase and the `halts` that the schedd was told last."""
     sent_at: float | None = None
     used_at: float | None = None
     used_mib: float = 0.0

@@ -38,6 +38,7 @@ from contract.messages import (
     Welcome,
 )
 from contract.vocabulary import INLINE_BYTES, PROTOCOL, VERSION, EndReason, Phase, RunId
+from dsl.classad import literal
 from startd.core import words
 from startd.core.claims import Claims
 from startd.core.events import (
@@ -59,6 +60,7 @@ from startd.core.events import (
     Found,
     GpuUsage,
     Granted,
+    Halted,
     Heard,
     Kill,
     LeaveAsked,
@@ -66,17 +68,22 @@ from startd.core.events import (
     NotBegun,
     NotFetched,
     Over,
+    OwnerSeen,
     Readopt,
     Recall,
     Recalled,
     Record,
+    Resume,
     Signal,
     Start,
+    Suspend,
+    Throttle,
     Tick,
     Unfollow,
     Usage,
 )
 from startd.core.jobrun import JobRun, Turn, step
+from startd.core.ladder import PRESETS, Ladder, Policy, Step
 from startd.core.owner import Owner
 
 TOMBSTONES = 8192
@@ -89,13 +96,18 @@ FIRST_BEAT_SECONDS = 5.0
 class StartdCore:
     """All runs of one machine. See `handle` and `outgoing`."""
 
-    def __init__(self, name: str, identity: str, amounts: Amounts, ad: Mapping[str, str]) -> None:
+    def __init__(self, name: str, identity: str, amounts: Amounts, ad: Mapping[str, str],
+                 policy: Policy = PRESETS["off"]) -> None:
         self.name = name
         self.identity = identity
         self.amounts = amounts
         self.runs: dict[RunId, JobRun] = {}
         self.leaving: str | None = None
         self._owner = Owner(ad)
+        self._ladder = Ladder(policy)
+        self._share: float | None = None
+        """What RUNNING runs get of their time, while the owner is there."""
+        self._seen_ad = dict(ad)
         self._claims = Claims(amounts)
         self._tombs: dict[RunId, None] = {}
         self._connected = self._welcomed = False
@@ -110,9 +122,9 @@ class StartdCore:
 
     @classmethod
     def restore(cls, entries: Iterable[Entry], name: str, identity: str,
-                amounts: Amounts, ad: Mapping[str, str]) -> "StartdCore":
+                amounts: Amounts, ad: Mapping[str, str], policy: Policy = PRESETS["off"]) -> "StartdCore":
         """Rebuild from the journal; the runs that had not ended wait for `Found`."""
-        core = cls(name, identity, amounts, ad)
+        core = cls(name, identity, amounts, ad, policy)
         for entry in entries:
             match entry:
                 case Granted(grant) if grant.run not in core.runs and grant.run not in core._tombs:
@@ -120,11 +132,15 @@ class StartdCore:
                     core._claims.take(grant.run, grant.claim)
                 case Ending(run, reason, message) if run in core.runs:
                     core.runs[run].ending, core.runs[run].message = reason, message
+                case Halted(run, halts) if run in core.runs:
+                    core.runs[run].halts = halts
                 case Finished(run, end) if run in core.runs:
                     core.runs[run].phase, core.runs[run].end = Phase.ENDED, end
                     core._claims.let_go(run)
                 case Forgotten(runs):
                     core._bury(runs)
+        if any(run.halts % 2 and run.end is None for run in core.runs.values()):
+            core._ladder.was_frozen()
         return core
 
     def entries(self) -> list[Entry]:
@@ -134,6 +150,8 @@ class StartdCore:
             kept.append(Granted(run.grant))
             if run.ending is not None:
                 kept.append(Ending(run.run, run.ending, run.message))
+            if run.halts:
+                kept.append(Halted(run.run, run.halts))
             if run.end is not None:
                 kept.append(Finished(run.run, run.end))
         return kept
@@ -176,12 +194,13 @@ class StartdCore:
                 self._saying.clear()
             case MachineSeen(ad, clock, gpus):
                 self._machine_seen(ad, clock - now, gpus)
+            case OwnerSeen():
+                return self._owner_seen(event, now)
             case Found(runs):
                 return self._found(runs, now)
             case LeaveAsked(why):
                 self.leaving = why
-                stops = [self._stop(run, EndReason.EVICTED, why, now) for run in list(self.runs.values())]
-                return [action for actions in stops for action in actions]
+                return self._stop_all(why, now)
         return []
 
     def outgoing(self, now: float) -> list[FromStartd]:
@@ -205,6 +224,16 @@ class StartdCore:
     def is_welcome(self) -> bool:
         """Whether the schedd listens."""
         return self._welcomed
+
+    @property
+    def heeds_owner(self) -> bool:
+        """Whether OwnerSeen is wanted."""
+        return self._ladder.policy.heeds_anything
+
+    def is_running(self, run: RunId) -> bool:
+        """Whether a throttle may freeze and thaw the run."""
+        known = self.runs.get(run)
+        return known is not None and known.phase is Phase.RUNNING
 
     def next_due(self) -> float | None:
         """When a Tick is wanted."""
@@ -272,6 +301,8 @@ class StartdCore:
     def _unwelcome(self, grant: Grant, now: float) -> str | None:
         if self.leaving is not None:
             return f"The startd on {self.name} is leaving: {self.leaving}"
+        if self._ladder.step is not Step.FREE:
+            return words.owner_is_there(self.name, self._ladder.why)
         return self._owner.refusal(grant.ad, now)
 
     def _start_waiting(self, now: float) -> list[Action]:
@@ -350,7 +381,18 @@ class StartdCore:
             return []
         run.alive = True
         self._changed[run_id] = None
-        return self._ask_to_end(run, now) if run.ending is not None else []
+        if run.ending is not None:
+            return self._ask_to_end(run, now)
+        if run.halts % 2:
+            step(run, Turn.SUSPEND)
+            return [Suspend(run_id)] if self._ladder.step >= Step.FREEZE else self._resume(run)
+        # One that was found may have been frozen by a throttle that is no more.
+        awake: list[Action] = [Resume(run_id)] if run.found else []
+        return awake + self._suspend(run) if self._ladder.step >= Step.FREEZE else awake
+
+    def _stop_all(self, why: str, now: float) -> list[Action]:
+        stops = [self._stop(run, EndReason.EVICTED, why, now) for run in list(self.runs.values())]
+        return [action for actions in stops for action in actions]
 
     def _stop(self, run: JobRun, reason: EndReason, why: str, now: float) -> list[Action]:
         if run.ending is not None or not step(run, Turn.STOP):
@@ -359,8 +401,11 @@ class StartdCore:
             return self._end(run, None, RunEnd(reason, message=why, started=False))
         run.ending, run.message = reason, why
         self._changed[run.run] = None
-        record = Record(Ending(run.run, reason, why))
-        return [record, *self._ask_to_end(run, now)] if run.alive else [record]
+        records: list[Action] = [Record(Ending(run.run, reason, why))]
+        if run.halts % 2:
+            run.halts += 1
+            records.append(Record(Halted(run.run, run.halts)))
+        return records + self._ask_to_end(run, now) if run.alive else records
 
     def _ask_to_end(self, run: JobRun, now: float) -> list[Action]:
         """By the job's own signal, or at once when there is no grace or a limit was passed."""
@@ -372,7 +417,40 @@ class StartdCore:
         if at_once or program.grace_seconds <= 0 or program.kill_signal == SIGKILL:
             return [Kill(run.run)]
         run.kill_at = now + program.grace_seconds
-        return [Signal(run.run, program.kill_signal)]
+        # Who stands still cannot heed a signal; and for its last moments it is not throttled.
+        stands_still = run.halts > 0 or self._share is not None
+        awake: list[Action] = [Resume(run.run)] if stands_still else []
+        return [*awake, Signal(run.run, program.kill_signal)]
+
+    def _owner_seen(self, seen: OwnerSeen, now: float) -> list[Action]:
+        """The machine's owner comes or goes: the runs follow down the ladder, or up."""
+        ladder, before, said = self._ladder, self._ladder.step, self._ladder_ad()
+        here = ladder.see(seen.reading, now)
+        if said != self._ladder_ad():
+            self._say_ad()
+        if here is before:
+            return []
+        actions: list[Action] = []
+        share = ladder.policy.share if here >= Step.THROTTLE else None
+        if share != self._share:
+            self._share = share
+            actions.append(Throttle(share))
+        if here is Step.LEAVE:
+            return actions + self._stop_all(words.owner_wants_it(self.name, ladder.why), now)
+        for run in self.runs.values():
+            actions += self._suspend(run) if here is Step.FREEZE else self._resume(run)
+        return actions
+
+    def _suspend(self, run: JobRun) -> list[Action]:
+        return [*self._halt(run), Suspend(run.run)] if step(run, Turn.SUSPEND) else []
+
+    def _resume(self, run: JobRun) -> list[Action]:
+        return [*self._halt(run), Resume(run.run)] if step(run, Turn.RESUME) else []
+
+    def _halt(self, run: JobRun) -> list[Action]:
+        run.halts += 1
+        self._changed[run.run] = None
+        return [Record(Halted(run.run, run.halts))]
 
     def _not_started(self, run_id: RunId, reason: EndReason, message: str) -> list[Action]:
         run = self.runs.get(run_id)
@@ -384,7 +462,7 @@ class StartdCore:
 
     def _used(self, usage: Usage, now: float) -> list[Action]:
         run = self.runs.get(usage.run)
-        if run is None or run.phase not in (Phase.RUNNING, Phase.STOPPING):
+        if run is None or run.phase not in (Phase.RUNNING, Phase.SUSPENDED, Phase.STOPPING):
             return []
         program = run.grant.program
         if run.ending is None and (usage.over_memory or usage.over_disk):
@@ -484,7 +562,7 @@ class StartdCore:
         return actions
 
     def _held(self) -> list[HeldRun]:
-        return [HeldRun(run.run, run.phase) for run in self.runs.values()]
+        return [HeldRun(run.run, run.phase, run.halts) for run in self.runs.values()]
 
     def _news_of(self, run: JobRun, now: float) -> FromStartd | None:
         if run.end is not None:
@@ -493,10 +571,10 @@ class StartdCore:
             blobs, run.blobs = run.blobs or {}, None
             run.sent_at = now
             return Ended(run.run, run.end, blobs)
-        if run.phase is run.told or run.phase is Phase.GRANTED:
+        if (run.phase, run.halts) == run.told or run.phase is Phase.GRANTED:
             return None
-        run.told = run.phase
-        return Progressed(run.run, run.phase)
+        run.told = run.phase, run.halts
+        return Progressed(run.run, run.phase, run.halts, self._ladder.why if run.phase is Phase.SUSPENDED else "")
 
     def _recall(self, run: JobRun) -> list[Action]:
         """Make ready to say the end again."""
@@ -507,7 +585,12 @@ class StartdCore:
 
     def _machine_seen(self, ad: Mapping[str, str], clock_ahead: float, gpus: tuple[GpuPart, ...] | None) -> None:
         self._owner.clock_ahead = clock_ahead
-        old = self._owner.ad
+        self._seen_ad = dict(ad)
+        self._say_ad(gpus)
+
+    def _say_ad(self, gpus: tuple[GpuPart, ...] | None = None) -> None:
+        """Say what has changed of what was seen of the machine, of its owner, and of its GPUs."""
+        old, ad = self._owner.ad, {**self._seen_ad, **self._ladder_ad()}
         changes: dict[str, str | None] = {name: text for name, text in ad.items() if old.get(name) != text}
         changes.update((name, None) for name in old if name not in ad)
         if gpus == self.amounts.gpus:
@@ -520,6 +603,13 @@ class StartdCore:
             self._owner.see(ad)
             if self._welcomed:
                 self._saying.append(AdChanged(changes, gpus))
+
+    def _ladder_ad(self) -> dict[str, str]:
+        ladder = self._ladder
+        if not ladder.policy.heeds_anything:
+            return {}
+        return {"OwnerPresent": "true" if ladder.present else "false",
+                "PescOwnerStep": f'"{ladder.step.name.lower()}"', "PescOwnerWhy": str(literal(ladder.why))}
 
     # --- time and restarts ---------------------------------------------------------------
 

@@ -62,6 +62,14 @@ def owner_refuses(expression: str, value: str) -> str:
     return f"The machine's owner refuses this job: START = {expression} is {value} for it."
 
 
+def owner_is_there(machine: str, why: str) -> str:
+    return f"{machine} takes no new work now: {why}."
+
+
+def owner_wants_it(machine: str, why: str) -> str:
+    return f"{machine} is needed by its owner: {why}."
+
+
 def not_started(code: int, where: str, argv: list[str], program: Program) -> str:
     """Why the operating system would not start `argv`."""
     name = program.command or program.main or program.name

@@ -13,7 +13,7 @@ import msgspec
 
 from contract.messages import Grant, RunEnd
 from contract.vocabulary import EndReason, RunId
-from startd.core.events import Ending, Entry, Finished, Forgotten, Granted
+from startd.core.events import Ending, Entry, Finished, Forgotten, Granted, Halted
 
 log = logging.getLogger(__name__)
 
@@ -21,12 +21,13 @@ COMPACT_AFTER_ENTRIES = 20_000
 
 
 class _Line(msgspec.Struct, omit_defaults=True):
-    """Exactly one of `grant`, `reason`, `end`, `runs` is there: an Entry as JSON."""
+    """Exactly one of `grant`, `reason`, `halts`, `end`, `runs` is there: an Entry as JSON."""
 
     run: RunId | None = None
     grant: Grant | None = None
     reason: EndReason | None = None
     message: str = ""
+    halts: int | None = None
     end: RunEnd | None = None
     runs: list[RunId] | None = None
 
@@ -107,6 +108,8 @@ def _line(entry: Entry) -> _Line:
             return _Line(grant=grant)
         case Ending(run, reason, message):
             return _Line(run=run, reason=reason, message=message)
+        case Halted(run, halts):
+            return _Line(run=run, halts=halts)
         case Finished(run, end):
             return _Line(run=run, end=end)
         case Forgotten(runs):
@@ -122,6 +125,8 @@ def _entry(line: _Line) -> Entry:
         return Finished(line.run, line.end)
     if line.run is not None and line.reason is not None:
         return Ending(line.run, line.reason, line.message)
+    if line.run is not None and line.halts is not None:
+        return Halted(line.run, line.halts)
     raise msgspec.ValidationError("a line of the journal that says nothing")
 
 

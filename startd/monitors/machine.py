@@ -95,29 +95,7 @@ def changing(busy: bool) -> dict[str, str]:
         "Activity": _quoted("Busy" if busy else "Idle"),
     }
     texts.update((name, "true" if shutil.which(program) else "false") for name, program in INTERPRETERS.items())
-    idle = _keyboard_idle_seconds()
-    if idle is not None:
-        texts["KeyboardIdle"] = str(_coarse_seconds(idle))
     return texts
-
-
-def _keyboard_idle_seconds() -> float | None:
-    """Since the last input at any terminal, as HTCondor does it: access times below /dev/pts."""
-    latest = 0.0
-    for folder, prefix in (("/dev/pts", ""), ("/dev", "tty")):
-        try:
-            for entry in os.scandir(folder):
-                if entry.name.startswith(prefix) and entry.name[len(prefix):].isdigit():
-                    latest = max(latest, entry.stat().st_atime)
-        except OSError:
-            continue
-    return max(0.0, time.time() - latest) if latest else None
-
-
-def _coarse_seconds(seconds: float) -> int:
-    """Exact enough for policies: to the minute below an hour, then to the quarter of an hour."""
-    step = 60 if seconds < 3600 else 900
-    return min(int(seconds) // step * step, 7 * 86400)
 
 
 def _operating_system() -> tuple[str, int]:

@@ -37,6 +37,9 @@ class Faults:
     schedd_disk_full: float = 0.0
     """Chance that a commit is refused; it is tried again."""
     clock_jumps_every: float = 0.0
+    owner_comes_every: float = 0.0
+    owner_stays: tuple[float, float] = (1.0, 120.0)
+    """Somebody sits down at a machine: its runs are throttled, frozen, and asked to leave."""
     owner_changes_every: float = 0.0
     """START of a machine goes false or true."""
     gpu_fails_every: float = 0.0

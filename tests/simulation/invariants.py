@@ -157,11 +157,19 @@ def a_restored_startd_equals_the_living(world: "World", startd: Startd) -> None:
         return
     core, restored = startd.core, StartdCore.restore(disk.read(), startd.core.name, startd.core.identity,
                                                      startd.core.amounts, {})
-    if {r: (x.grant, x.ending, x.end) for r, x in core.runs.items()} != {
-            r: (x.grant, x.ending, x.end) for r, x in restored.runs.items()} or core._tombs != restored._tombs:
+    if {r: (x.grant, x.ending, x.end, x.halts) for r, x in core.runs.items()} != {
+            r: (x.grant, x.ending, x.end, x.halts) for r, x in restored.runs.items()} or core._tombs != restored._tombs:
         raise world.story.violated(f"{startd.machine.name} would not be the same after a restart")
+
+
+def who_stands_still_is_known(world: "World", startd: Startd) -> None:
+    """A run is suspended exactly while its count of halts is odd."""
+    for run in startd.core.runs.values():
+        if run.alive and run.phase in (Phase.RUNNING, Phase.SUSPENDED) and (
+                (run.phase is Phase.SUSPENDED) is not (run.halts % 2 == 1)):
+            raise world.story.violated(f"{run.phase} after {run.halts} halts", run.run)
 
 
 OF_POOL = (every_job_is_in_one_place, states_and_runs_agree, nothing_is_carved_twice, who_waits_is_in_line_once)
 OF_STARTD = (a_machine_is_not_overfilled, no_run_is_living_and_buried, an_end_never_changes,
-             a_restored_startd_equals_the_living)
+             a_restored_startd_equals_the_living, who_stands_still_is_known)

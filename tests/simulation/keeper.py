@@ -8,7 +8,7 @@ in order, through a pipe that outlives the startd, as `startd.runtime.keeper` do
 import signal
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from contract.messages import Grant
@@ -35,6 +35,9 @@ class Process:
     over: Over | None = None
     gpu_mib: float = 0.0
     """What it uses of each GPU that it was granted."""
+    frozen: bool = False
+    pending: list[Callable[[], None]] = field(default_factory=list)
+    """What it would do, if it did not stand still."""
 
 
 class Keeper:
@@ -122,6 +125,9 @@ class Keeper:
 
     def _signal(self, run: RunId, number: int) -> None:
         process = self.living.get(run)
+        if process is not None and number in (signal.SIGSTOP, signal.SIGCONT):
+            self._freeze(process, number == signal.SIGSTOP)
+            return
         if process is None or (number != signal.SIGKILL and process.mood == STUBBORN_MOOD):
             return
         self.world.after(self.world.random.uniform(0.0, 0.05), self._ends_by_signal, process, int(number))
@@ -133,12 +139,21 @@ class Keeper:
 
     # --- ends ----------------------------------------------------------------------------
 
+    def _freeze(self, process: Process, frozen: bool) -> None:
+        process.frozen = frozen
+        while process.pending and not process.frozen:
+            process.pending.pop(0)()
+
     def _ends_by_itself(self, process: Process, exit_code: int) -> None:
-        if process.over is None:
+        if process.frozen:
+            process.pending.append(lambda: self._ends_by_itself(process, exit_code))
+        elif process.over is None:
             self._end(process, exit_code, None)
 
     def _ends_by_signal(self, process: Process, number: int) -> None:
-        if process.over is None:
+        if process.frozen and number != signal.SIGKILL:
+            process.pending.append(lambda: self._ends_by_signal(process, number))
+        elif process.over is None:
             self._end(process, None, number)
 
     def _end(self, process: Process, exit_code: int | None, number: int | None) -> None:

@@ -7,6 +7,7 @@ from msgspec.structs import replace
 from contract.messages import Amounts, FromSchedd, GpuPart, Grant, Welcome, decode_from_schedd
 from contract.vocabulary import RunId
 from startd.core.events import Begun, Connected, Disconnected, GpuUsage, Heard, LeaveAsked, Over, Usage
+from startd.core.ladder import PRESETS, Policy
 from tests.builders import gpu_ads
 from tests.simulation.disk import Disk
 from tests.simulation.keeper import GREEDY_MOOD, MEMORY_MOOD, Keeper, Process
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 REDIAL_SECONDS = (0.2, 2.0)
 LEAVE_SECONDS = 15.0
+HASTY = Policy(freeze_after_seconds=2.0, leave_after_seconds=50.0, resume_after_seconds=15.0, start_after_seconds=25.0)
+"""How runs give way to owners: as on a desktop, with less patience."""
 
 
 class Machine:
@@ -33,6 +36,8 @@ class Machine:
         self.startd: Startd | None = None
         self.connection: Connection | None = None
         self.is_cut_off = False
+        self.policy = HASTY if world.faults.owner_comes_every else PRESETS["off"]
+        self.owner_is_there = False
         self.clock_error = 0.0
         """Of the wall clock, in seconds."""
         self.boot_at = world.random.uniform(-1e6, 0.0)

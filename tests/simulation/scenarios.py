@@ -36,6 +36,9 @@ FAMILIES = {
     "GPUs that are shared, and fail": Scenario(
         Faults(gpu_fails_every=40, break_every=60, silent_every=100, schedd_dies=0.002, startd_dies=0.003, late=0.02,
                double=0.02, machine_dies_every=300), 3, ("ana", "bo"), ("gpu", "gpu", "cpu")),
+    "owners that come and go": Scenario(
+        Faults(owner_comes_every=30, lose=0.03, double=0.05, reorder=0.1, late=0.02, break_every=100, silent_every=150,
+               startd_dies=0.002, keeper_dies_every=200, machine_dies_every=300, schedd_dies=0.001)),
     "brief jobs that lie ready": Scenario(
         Faults(lose=0.02, double=0.02, reorder=0.05, late=0.01, break_every=60, schedd_dies=0.001, startd_dies=0.001,
                silent_every=150, disk_full_every=100), 2, ("ana", "bo"), seconds_between=3.0, brief=True),
@@ -43,7 +46,7 @@ FAMILIES = {
         Faults(lose=0.05, double=0.05, reorder=0.1, late=0.02, break_every=100, schedd_dies=0.002, startd_dies=0.002,
                keeper_dies=0.002, keeper_dies_every=200, leave_every=300, machine_dies_every=300, power_loss=0.3,
                machine_wiped_every=500, silent_every=100, disk_full_every=100, schedd_disk_full=0.01,
-               clock_jumps_every=100, owner_changes_every=100), 4, THREE_USERS, ("gpu", "cpu")),
+               clock_jumps_every=100, owner_changes_every=100, owner_comes_every=100), 4, THREE_USERS, ("gpu", "cpu")),
 }
 
 

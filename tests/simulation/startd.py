@@ -5,6 +5,7 @@ in order. Between any two of these the process may be killed (`world.strikes`).
 """
 
 import hashlib
+import signal
 from typing import TYPE_CHECKING, Any
 
 from contract.messages import Grant, OutputFile, RunEnd
@@ -24,14 +25,18 @@ from startd.core.events import (
     NotBegun,
     NotFetched,
     Over,
+    OwnerSeen,
     Readopt,
     Recall,
     Recalled,
     Record,
+    Resume,
     Signal,
     Start,
+    Suspend,
     Tick,
 )
+from startd.core.ladder import Reading
 from startd.core.startd import StartdCore
 
 if TYPE_CHECKING:
@@ -39,6 +44,7 @@ if TYPE_CHECKING:
 
 COALESCE_SECONDS = 0.0015
 SEE_MACHINE_SECONDS = 5.0
+SEE_OWNER_SECONDS = 1.0
 FULL = "No space left on device"
 
 BEFORE_JOURNAL = "startd: before it records"
@@ -57,7 +63,8 @@ class Startd:
         self.machine = machine
         self.world = machine.world
         self.core = StartdCore.restore(
-            machine.disk.read(), machine.name, machine.identity, machine.amounts, dict(machine.ad))
+            machine.disk.read(), machine.name, machine.identity, machine.amounts, dict(machine.ad),
+            machine.policy)
         machine.disk.rewrite(self.core.entries())
         for run in machine.disk.sandboxes.keys() - self.core.runs.keys():
             del machine.disk.sandboxes[run]
@@ -77,6 +84,8 @@ class Startd:
     def begin(self) -> None:
         found, told = self.machine.keeper.connect()
         self._see_machine()
+        if self.core.heeds_owner:
+            self._see_owner()
         self.happened(Found(found))
         for happening in told:
             self.on_keeper(happening)
@@ -130,6 +139,10 @@ class Startd:
                 machine.keeper.signal(run, number)
             case Kill(run):
                 machine.keeper.kill(run)
+            case Suspend(run):
+                machine.keeper.signal(run, signal.SIGSTOP)
+            case Resume(run):
+                machine.keeper.signal(run, signal.SIGCONT)
             case Collect(grant):
                 self.world.after(random.uniform(0.0, 0.5), self._collect, grant)
             case Recall(grant, _):
@@ -219,6 +232,11 @@ class Startd:
             self.happened(MachineSeen(dict(self.machine.ad), self.world.now + self.machine.clock_error,
                                       self.machine.gpus))
             self.world.after(SEE_MACHINE_SECONDS, self._see_machine)
+
+    def _see_owner(self) -> None:
+        if self.is_alive:
+            self.happened(OwnerSeen(Reading(0.0 if self.machine.owner_is_there else 86_400.0)))
+            self.world.after(SEE_OWNER_SECONDS, self._see_owner)
 
     def _speak(self) -> None:
         if self.core.has_news and not self._speaking:

@@ -160,6 +160,7 @@ class World:
             machine.clock_error = 0.0
             machine.see_gpus(machine.all_gpus)
             machine.ad["START"] = "true"
+            machine.owner_is_there = False
         self._come_to_rest()
         self.users.act("release", Selection(constraint=" && ".join(
             f"HoldReasonCode =!= {int(code)}" for code in STAY_HELD)))
@@ -264,6 +265,7 @@ class World:
             self._now_and_then(f.silent_every, lambda m=machine: m.cut_off(random.uniform(*f.silent_for)))
             self._now_and_then(f.disk_full_every, lambda m=machine: self._fill_disk(m))
             self._now_and_then(f.clock_jumps_every, lambda m=machine: self._set_clock(m))
+            self._now_and_then(f.owner_comes_every, lambda m=machine: self._owner_comes(m))
             self._now_and_then(f.owner_changes_every, lambda m=machine: self._change_owner(m))
             if machine.all_gpus:
                 self._now_and_then(f.gpu_fails_every, lambda m=machine: self._change_gpus(m))
@@ -296,6 +298,17 @@ class World:
         gpus = machine.all_gpus if len(machine.gpus) < len(machine.all_gpus) else machine.all_gpus[1:]
         self.say((), f"{machine.name} has {len(gpus)} of its GPUs")
         machine.see_gpus(gpus)
+
+    def _owner_comes(self, machine: Machine) -> None:
+        if not machine.owner_is_there:
+            self.say((), f"the owner of {machine.name} sits down")
+            machine.owner_is_there = True
+            self.after(self.random.uniform(*self.faults.owner_stays), self._owner_goes, machine)
+
+    def _owner_goes(self, machine: Machine) -> None:
+        if machine.owner_is_there:
+            self.say((), f"the owner of {machine.name} goes")
+            machine.owner_is_there = False
 
     def _change_owner(self, machine: Machine) -> None:
         machine.ad["START"] = self.random.choice(["false", "true", "TARGET.RequestMemory < 300", "time() % 60 < 40"])

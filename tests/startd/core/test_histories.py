@@ -21,14 +21,17 @@ from startd.core.events import (
     NotBegun,
     NotFetched,
     Over,
+    OwnerSeen,
     Record,
     Start,
     Tick,
     Usage,
 )
+from startd.core.ladder import Policy, Reading
 from startd.core.startd import StartdCore
 from tests.builders import a_content, a_gpu, a_grant, a_program, a_run, amounts
 
+QUICK = Policy(freeze_after_seconds=4.0, leave_after_seconds=4.0, resume_after_seconds=6.0, start_after_seconds=8.0)
 GPUS = (a_gpu("GPU-1", 100), a_gpu("GPU-2", 100))
 OFFERED = Amounts(3.0, 4096, 1 << 20, GPUS)
 RUNS = [a_run(1, proc, attempt) for proc in range(3) for attempt in (1, 2)]
@@ -60,6 +63,7 @@ events = st.one_of(
     runs.map(lambda run: GpuUsage(run, {"GPU-1": 61.0})),
     st.sampled_from([GPUS, GPUS[1:], None]).map(lambda gpus: MachineSeen({"START": "true"}, 0.0, gpus)),
     st.sampled_from([Connected(), Disconnected(), Tick(), Heard(Welcome("lab", 1.0, 60.0)), LeaveAsked("bye")]),
+    st.sampled_from([0.0, 0.0, 1e6]).map(lambda idle: OwnerSeen(Reading(idle))),
     st.just("restart"),
 )
 histories = st.lists(st.tuples(events, st.floats(0, 5)), max_size=60)
@@ -69,7 +73,7 @@ class World:
     """A core, its journal, and what the runtime was asked."""
 
     def __init__(self) -> None:
-        self.core = StartdCore("lab-7", "own", OFFERED, {"START": "true"})
+        self.core = StartdCore("lab-7", "own", OFFERED, {"START": "true"}, QUICK)
         self.journal = []
         self.started = []
         self.asked = set()
@@ -78,7 +82,7 @@ class World:
 
     def happen(self, event) -> None:
         if event == "restart":
-            self.core = StartdCore.restore(self.journal, "lab-7", "own", OFFERED, {"START": "true"})
+            self.core = StartdCore.restore(self.journal, "lab-7", "own", OFFERED, {"START": "true"}, QUICK)
             event = Found(frozenset(run for run in self.started))
         actions = self.core.handle(event, self.now)
         self.journal += [action.entry for action in actions if isinstance(action, Record)]
@@ -106,6 +110,9 @@ class World:
         for run, known in self.core.runs.items():
             assert again.runs[run].end == known.end
             assert again.runs[run].ending == known.ending
+            assert again.runs[run].halts == known.halts
+            assert known.phase is not Phase.SUSPENDED or known.halts % 2
+            assert known.phase is not Phase.RUNNING or not known.halts % 2
 
 
 @settings(max_examples=300)

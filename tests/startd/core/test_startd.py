@@ -48,6 +48,7 @@ from startd.core.events import (
     Recall,
     Recalled,
     Record,
+    Resume,
     Signal,
     Start,
     Tick,
@@ -536,7 +537,7 @@ def test_a_grant_of_a_run_that_is_over_starts_nothing_and_is_answered():
 def test_a_run_that_is_found_is_kept_and_not_started_again():
     core = restored(Granted(a_grant()))
     assert core.handle(Found(frozenset({RUN})), 0.0) == [Readopt(a_grant())]
-    assert core.handle(Begun(RUN, 7), 0.0) == []
+    assert core.handle(Begun(RUN, 7), 0.0) == [Resume(RUN)]
     assert core.runs[RUN].phase is Phase.RUNNING
 
 
