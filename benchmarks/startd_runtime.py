@@ -39,6 +39,8 @@ from startd.files.journal import Journal
 from startd.files.sandbox import Sandboxes
 from startd.files.transfer import Transfer
 from startd.loop import Loop, NoSchedd
+from startd.monitors.gpus import GpuWatch
+from startd.monitors.nvml import Gpus
 from startd.runtime.interface import Happening
 from startd.runtime.process import ProcessRuntime
 
@@ -106,7 +108,8 @@ async def ours(jobs: int) -> tuple[float, float, float]:
         runtime.append(ProcessRuntime(state, "bench", tell))
         return runtime[0]
 
-    loop = Loop(core, make, journal, cache, sandboxes, Transfer(cache, no_client), lambda busy: {"START": "true"})
+    loop = Loop(core, make, journal, cache, sandboxes, Transfer(cache, no_client), lambda busy: {"START": "true"},
+                GpuWatch(Gpus(chosen=frozenset())))
     schedd = Schedd(jobs)
     begun: list[tuple[float, float, float]] = []
 

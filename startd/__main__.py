@@ -16,8 +16,11 @@ import signal
 import socket
 import sys
 import uuid
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from contract.places import Places, state_folder
 from contract.vocabulary import MAX_NAME_CHARACTERS, VERSION
@@ -32,6 +35,8 @@ from startd.files.sandbox import Sandboxes
 from startd.files.transfer import Transfer
 from startd.loop import Loop
 from startd.monitors import machine
+from startd.monitors.gpus import LIMIT, GpuWatch
+from startd.monitors.nvml import Gpus
 from startd.monitors.owner import OwnerWatch, attributes
 from startd.ownerpolicy import OwnerSettings, WrongSettings, owner_settings
 from startd.runtime.process import ProcessRuntime
@@ -39,6 +44,7 @@ from startd.runtime.process import ProcessRuntime
 log = logging.getLogger("startd")
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]*")
+FIND_GPUS_SECONDS = 10.0
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -55,6 +61,10 @@ class Settings:
     owner: OwnerSettings = field(default_factory=OwnerSettings)
     """How far runs give way to whoever sits at the machine."""
     cache_mib: int = DEFAULT_LIMIT_BYTES // 1024**2
+    gpus: frozenset[str] | None = None
+    """Which GPUs are offered, by UUID or number; None: all."""
+    gpu_limit: float = LIMIT
+    """How much of a GPU's memory is offered to runs that share it."""
     path: str = DEFAULT_PATH
     """Where programs are looked for, and the PATH of jobs."""
 
@@ -79,7 +89,7 @@ def main() -> None:
         sys.exit(f"pesc_startd: --owner-config: {error}")
     settings = Settings(chosen.name, state_folder(chosen.state), chosen.pool or os.environ.get("PESC_POOL"),
                         machine.Offer(chosen.cpus, chosen.memory, chosen.disk), chosen.start, owner, chosen.cache,
-                        os.environ.get("PATH") or DEFAULT_PATH)
+                        chosen.gpus, chosen.gpu_limit, os.environ.get("PATH") or DEFAULT_PATH)
     folder = Places(settings.state).startd(settings.name)
     os.umask(0o022)
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -96,13 +106,15 @@ async def serve(settings: Settings, folder: str) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, leave.set)
     identity = _identity(folder)
-    offered = machine.amounts(settings.offer, folder)
+    gpus = await _find_gpus(settings)
+    offered = replace(machine.amounts(settings.offer, folder), gpus=gpus.parts())
     fixed = machine.fixed(settings.name, offered, settings.start)
     journal = Journal(f"{folder}/journal")
     watch = OwnerWatch(settings.owner.roots)
 
     def see(busy: bool) -> dict[str, str]:
-        return fixed | machine.changing(busy) | attributes(watch.look(), os.cpu_count() or 1)
+        return (fixed | machine.changing(busy) | gpus.attributes()
+                | attributes(watch.look(), os.cpu_count() or 1))
 
     core = StartdCore.restore(journal.read(), settings.name, identity, offered, see(False),
                               settings.owner.policy)
@@ -112,11 +124,19 @@ async def serve(settings: Settings, folder: str) -> None:
     which = _Which(settings.path)
     sandboxes = Sandboxes(folder, cache, Person(_user(), settings.path), which.find)
     loop = Loop(core, lambda tell: ProcessRuntime(folder, identity, tell), journal, cache, sandboxes,
-                Transfer(cache, pool.client), see, watch)
+                Transfer(cache, pool.client), see, gpus, watch)
     log.info("startd %s begins", settings.name, extra={"machine": settings.name, "version": VERSION,
                                                        "runs": len(core.runs)})
     await loop.run(pool.connect, leave)
     log.info("startd %s ends", settings.name, extra={"machine": settings.name, "kept": len(core.runs)})
+
+
+async def _find_gpus(settings: Settings) -> GpuWatch:
+    """Look before the first Hello; a driver that takes its time is not waited for, its GPUs are told later."""
+    gpus = GpuWatch(Gpus(chosen=settings.gpus), settings.gpu_limit)
+    with suppress(TimeoutError):
+        await asyncio.wait_for(gpus.look(), FIND_GPUS_SECONDS)
+    return gpus
 
 
 class _Which:
@@ -188,9 +208,26 @@ def _parser() -> argparse.ArgumentParser:
                         help="how runs give way: desktop (to keys, mouse, sessions and load), server (no new work "
                              "while others load it), off (default)")
     parser.add_argument("--owner-config", metavar="FILE", help="a TOML file that changes numbers of --owner")
+    parser.add_argument("--gpus", type=_gpus, metavar="WHICH", help="which GPUs to offer: auto (all, the default), "
+                        "none, or their UUIDs or numbers, separated by commas")
+    parser.add_argument("--gpu-limit", type=_share, default=LIMIT, metavar="SHARE", help="how much of a GPU's memory "
+                        f"the runs that share it may have together (default: {LIMIT:g})")
     parser.add_argument("--log-level", default="info", choices=["debug", "info", "warning", "error"])
     parser.add_argument("--version", action="version", version=f"pesc {VERSION}")
     return parser
+
+
+def _gpus(text: str) -> frozenset[str] | None:
+    if text.strip().lower() == "auto":
+        return None
+    return frozenset(word for word in map(str.strip, text.split(",")) if word and word.lower() != "none")
+
+
+def _share(text: str) -> float:
+    share = float(text)
+    if not 0 < share <= 1:
+        raise argparse.ArgumentTypeError(f"{text} is not above 0 and at most 1")
+    return share
 
 
 if __name__ == "__main__":

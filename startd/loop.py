@@ -46,6 +46,7 @@ from startd.core.events import (
     NotBegun,
     NotFetched,
     OwnerSeen,
+    Over,
     Readopt,
     Recall,
     Recalled,
@@ -66,6 +67,7 @@ from startd.files.outputs import Glance, Leaving, gather, glance, nothing
 from startd.files.sandbox import CannotStart, Sandboxes
 from startd.files.tails import LOOK_SECONDS, Tails
 from startd.files.transfer import CannotTransfer, Transfer
+from startd.monitors.gpus import GpuWatch
 from startd.monitors.owner import OwnerWatch
 from startd.runtime.interface import Happening, Runtime, SpawnFailed
 from startd.throttle import DutyCycle, make_nice
@@ -81,6 +83,8 @@ FRAME_BYTES = 4 * 1024 * 1024
 FIRST_PAUSE_SECONDS = 0.05
 LONGEST_PAUSE_SECONDS = 2.0
 SEE_MACHINE_SECONDS = 5.0
+GPU_SECONDS = 1.0
+NO_GPU_SECONDS = 60.0
 
 SEE_OWNER_SECONDS = 0.2
 """While there are runs; the owner feels them for no longer than this."""
@@ -106,7 +110,8 @@ class Loop:
 
     def __init__(self, core: StartdCore, make_runtime: Callable[[Callable[[Happening], None]], Runtime],
                  journal: Journal, cache: Cache, sandboxes: Sandboxes, transfer: Transfer,
-                 see_machine: Callable[[bool], dict[str, str]], owner: OwnerWatch | None = None) -> None:
+                 see_machine: Callable[[bool], dict[str, str]], gpus: GpuWatch,
+                 owner: OwnerWatch | None = None) -> None:
         self.core = core
         self._runtime = make_runtime(self._on_runtime)
         self._journal = journal
@@ -117,6 +122,9 @@ class Loop:
         self._owner = owner
         self._throttle = DutyCycle(self._runtime.suspend, self._runtime.resume, lambda: list(core.runs),
                                    core.is_running)
+        self._gpus = gpus
+        self._pids: dict[RunId, int] = {}
+        """The main processes of runs."""
         self._tails = Tails()
         self._extra: list[FromStartd] = []
         self._tailing: asyncio.Task[None] | None = None
@@ -133,9 +141,10 @@ class Loop:
         """Work until `leave` is set; then end the runs, report them, and return."""
         self._sandboxes.keep_only(set(self.core.runs))
         found = await self._runtime.open()
-        self.happened(MachineSeen(self._see_machine(bool(self.core.runs)), time.time()))
+        self._machine_seen()
         self.happened(Found(frozenset(found)))
-        duties = [asyncio.create_task(self._stay_connected(dial)), asyncio.create_task(self._look_at_machine())]
+        duties = [asyncio.create_task(duty) for duty in (
+            self._stay_connected(dial), self._look_at_machine(), self._look_at_gpus())]
         if self._owner is not None and self.core.heeds_owner:
             duties.append(asyncio.create_task(self._look_at_owner(self._owner)))
         asked = asyncio.create_task(leave.wait())
@@ -319,6 +328,10 @@ class Loop:
             self._owner.ours.saw(happening)
         if isinstance(happening, Begun) and self.core.heeds_owner:
             make_nice(happening.pid)
+        if isinstance(happening, Begun):
+            self._pids[happening.run] = happening.pid
+        elif isinstance(happening, Over):
+            self._pids.pop(happening.run, None)
         launched = self._launches.pop(happening.run, None)
         if not isinstance(happening, SpawnFailed):
             self.happened(happening)
@@ -395,7 +408,24 @@ class Loop:
     async def _look_at_machine(self) -> None:
         while True:
             await asyncio.sleep(SEE_MACHINE_SECONDS)
-            self.happened(MachineSeen(self._see_machine(bool(self.core.runs)), time.time()))
+            self._machine_seen()
+
+    def _machine_seen(self) -> None:
+        ad = self._see_machine(bool(self.core.runs))
+        self.happened(MachineSeen(ad, time.time(), self._gpus.parts()))
+
+    async def _look_at_gpus(self) -> None:
+        """Often while runs have any; else now and then, whether one has come or failed."""
+        looked_at = time.monotonic()
+        while True:
+            await asyncio.sleep(GPU_SECONDS)
+            in_use = any(run.grant.claim.gpus for run in self.core.runs.values())
+            wanted = GPU_SECONDS if in_use else SEE_MACHINE_SECONDS if self._gpus.is_there else NO_GPU_SECONDS
+            if time.monotonic() - looked_at >= 0.9 * wanted:
+                looked_at = time.monotonic()
+                await self._gpus.look()
+                for usage in self._gpus.usage(self._pids, self.core.identity):
+                    self.happened(usage)
 
     async def _look_at_owner(self, owner: OwnerWatch) -> None:
         while True:

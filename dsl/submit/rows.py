@@ -143,10 +143,6 @@ gce_machine_type | text | GceMachineType | Google: the size of the machine.
 gce_metadata | text | GceMetadata | Google: a text for the machine.
 gce_metadata_file | text | GceMetadataFile | Google: a file for the machine.
 gce_preemptible | truth | GcePreemptible | Google: whether the machine may be taken away.
-gpus_maximum_capability | expression | GPUsMaxCapability | The highest capability of a GPU that will do.
-gpus_minimum_capability | expression | GPUsMinCapability | The lowest capability of a GPU that will do.
-gpus_minimum_memory | memory | GPUsMinMemory | How much memory a GPU needs at least.
-gpus_minimum_runtime | text | GPUsMinRuntime | The oldest CUDA that will do.
 grid_resource | text | GridResource | Grid: where the job goes.
 gs_access_key_id_file | text | EC2AccessKeyId | Google storage: the file with the key's name.
 gs_secret_access_key_file | text | EC2SecretAccessKey | Google storage: the file with the key.
@@ -184,8 +180,6 @@ remote_initialdir | text | RemoteIwd | The folder of the job on its machine.
 remote_remote_grid_resource | text | Remote_Remote_GridResource | Grid: where it goes from there in turn.
 remove_kill_sig | signal | RemoveKillSig | The signal that a removed job gets.
 rendezvousdir | text | RendezvousDir | Where parallel jobs meet.
-request_gpus | expression | RequestGPUs | How many GPUs a job needs.
-require_gpus | expression | RequireGPUs | Which GPUs will do.
 retry_request_disk | text | | The disk space that is asked for once the first was too little.
 retry_request_memory | text | | The memory that is asked for once the first was too little.
 retry_request_memory_increase | expression | | By how much more memory is asked for each time.

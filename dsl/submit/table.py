@@ -108,6 +108,21 @@ def _carried_out() -> tuple[Command, ...]:
         Command("request_cpus", Kind.EXPRESSION, "RequestCpus", "How many cores a job needs.", default="1"),
         Command("request_memory", Kind.MEMORY, "RequestMemory", "How much memory a job needs.", default="128"),
         Command("request_disk", Kind.DISK, "RequestDisk", "How much disk space a job needs.", default="1048576"),
+        Command("gpus", Kind.COUNT, "RequestGPUs", "How many GPUs a job needs.", default="0", pesc=True),
+        Command("gpu_capability", Kind.NUMBER, "GPUsMinCapability", "The lowest capability of a GPU that will do.",
+                pesc=True),
+        Command("gpu_memory", Kind.MEMORY, "GPUsMinMemory", "How much memory a GPU needs at least; with gpu_sharing, "
+                "how much of it is the job's.", pesc=True),
+        Command("gpu_sharing", Kind.TRUTH, "PescGpuSharing", "Whether other jobs may have the rest of the GPU's "
+                "memory.", default="false", pesc=True),
+        Command("request_gpus", Kind.EXPRESSION, "RequestGPUs", "How many GPUs a job needs.", default="0"),
+        Command("require_gpus", Kind.EXPRESSION, "RequireGPUs", "Which GPUs will do: an expression over one of them."),
+        Command("gpus_minimum_capability", Kind.EXPRESSION, "GPUsMinCapability", "The lowest capability of a GPU that "
+                "will do."),
+        Command("gpus_maximum_capability", Kind.EXPRESSION, "GPUsMaxCapability", "The highest capability of a GPU "
+                "that will do."),
+        Command("gpus_minimum_memory", Kind.MEMORY, "GPUsMinMemory", "How much memory a GPU needs at least."),
+        Command("gpus_minimum_runtime", Kind.TEXT, "GPUsMinRuntime", "The oldest CUDA that will do."),
         Command("requirements", Kind.EXPRESSION, "Requirements", "Which machines will do."),
         Command("rank", Kind.EXPRESSION, "Rank", "Which machines are better: higher is better.", ("preferences",),
                 "0.0"),
@@ -155,10 +170,6 @@ def _pesc() -> tuple[Command, ...]:
         ("parallel", Kind.TRUTH, "PescParallel", "false", _NO, "Whether all repetitions start together and can reach "
          "each other."),
         ("same_client", Kind.TRUTH, "PescSameClient", "false", _NO, "Whether all repetitions run on one machine."),
-        ("gpus", Kind.COUNT, "RequestGPUs", "0", ("0",), "How many GPUs a job needs."),
-        ("gpu_capability", Kind.NUMBER, "GPUsMinCapability", "", (), "The lowest capability of a GPU that will do."),
-        ("gpu_memory", Kind.MEMORY, "GPUsMinMemory", "", (), "How much memory a GPU needs at least."),
-        ("gpu_sharing", Kind.TRUTH, "PescGpuSharing", "false", _NO, "Whether a GPU may be shared with other jobs."),
         ("rooms", Kind.NAMES, "PescRooms", "", (), "The rooms whose machines will do."),
         ("checkpoint_every", Kind.DURATION, "PescCheckpointEvery", "", (), "How often checkpoint_dir is copied off the "
          "machine: 10 min."),
@@ -171,7 +182,7 @@ _KINDS = {"text": Kind.TEXT, "expression": Kind.EXPRESSION, "integer": Kind.INTE
 
 _HARMLESS = {
     "notification": ("never", "0"), "stream_input": _NO, "stream_output": _NO, "stream_error": _NO, "nice_user": _NO,
-    "request_gpus": ("0",), "preserve_relative_paths": _NO, "noop_job": _NO, "encrypt_execute_directory": _NO,
+    "preserve_relative_paths": _NO, "noop_job": _NO, "encrypt_execute_directory": _NO,
     "periodic_hold": _NO, "periodic_remove": _NO, "periodic_release": _NO, "periodic_vacate": _NO,
     "transfer_input": _YES, "transfer_output": _YES, "transfer_error": _YES, "leave_in_queue": _NO,
     "skip_if_dataflow": _NO, "suspend_job_at_exec": _NO, "log_xml": _NO, "skip_filechecks": _NO,

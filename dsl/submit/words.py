@@ -23,7 +23,7 @@ MOST_CANDIDATES, MOST_GUESSES = 500, 20
 NEEDS = {
     **dict.fromkeys(("require_gpus", "gpus_minimum_capability", "gpus_maximum_capability", "gpus_minimum_memory",
                      "gpus_minimum_runtime"), ("request_gpus", "gpus")),
-    **dict.fromkeys(("gpu_capability", "gpu_memory"), ("gpus", "request_gpus")),
+    **dict.fromkeys(("gpu_capability", "gpu_memory", "gpu_sharing"), ("gpus", "request_gpus")),
     "machine_count": ("universe",),
     "transfer_container": ("container_image",),
 }

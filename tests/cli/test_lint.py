@@ -84,13 +84,13 @@ def test_a_warning_is_said_beside_the_mistakes_of_its_file(here, call):
 
 
 def test_what_the_pool_would_not_carry_out_and_files_that_are_missing_are_mistakes(here, call):
-    text = "process = a.py\nrequest_gpus = 1\ntransfer_input_files = a.py, $(x).csv\nlog = logs/a.log\n" \
+    text = "process = a.py\nrequest_widgets = 1\ntransfer_input_files = a.py, $(x).csv\nlog = logs/a.log\n" \
            "sweep x in 1..1000\n"
     written(here, job_pesc=text)
     (here / "1.csv").touch()
     said = found(call(main, "job.pesc", "--json"))
     assert [(line, what) for _, line, _, _, what in said] == [
-        (2, '"request_gpus" is not carried out by this version'),
+        (2, '"request_widgets" is not carried out by this version'),
         *((3, f"there is no file {here}/{number}.csv") for number in (2, 3, 4, 5)),
         (4, f"there is no folder {here}/logs for the log")]
     assert {severity for *_, severity, _ in said} == {"error"}

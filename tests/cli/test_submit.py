@@ -82,14 +82,14 @@ def test_a_sweep_is_shown_as_a_table_and_not_made(here, call):
 
 
 def test_what_is_not_carried_out_is_shown_by_a_dry_run_and_refused_otherwise(here, call, pool):
-    (here / "job.pesc").write_text("process = a.py\nrequest_gpus = 2\n")
+    (here / "job.pesc").write_text("process = a.py\nrequest_widgets = 2\n")
     shown = call(main, "job.pesc", "--dry-run", "--json")
     answer = json.loads(shown.out)
-    assert (shown.code, answer["ok"], answer["procs"][0]["attrs"]["RequestGPUs"]) == (0, True, "2")
+    assert (shown.code, answer["ok"], answer["procs"][0]["attrs"]["Requestwidgets"]) == (0, True, "2")
     assert [said["line"] for said in answer["warnings"]] == [2]
     refused = call(main, "job.pesc")
     assert (refused.code, refused.out, pool.asked) == (1, "", [])
-    assert refused.err.startswith('job.pesc:2:1: "request_gpus" is not carried out by this version')
+    assert refused.err.startswith('job.pesc:2:1: "request_widgets" is not carried out by this version')
 
 
 def test_whether_unknown_words_are_mistakes_can_be_chosen(here, call):
@@ -103,7 +103,8 @@ def test_whether_unknown_words_are_mistakes_can_be_chosen(here, call):
 def test_every_command_has_its_help(call):
     shown = call(main, "--help-commands", "Request_GPUs")
     assert shown.out.splitlines()[0] == "request_gpus: How many GPUs a job needs."
-    assert "refused on submission" in shown.out
+    assert "carried out" in shown.out
+    assert "refused on submission" in call(main, "--help-commands", "concurrency_limits").out
     assert len(call(main, "--help-commands").out.splitlines()) > 270
     assert json.loads(call(main, "--help-commands", "hold", "--json").out)["value"] == "true or false"
     like = call(main, "--help-commands", "request_gpuss").out.splitlines()

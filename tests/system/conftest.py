@@ -40,8 +40,9 @@ def house(tmp_path):
 
 @pytest.fixture(scope="session")
 def pool(tmp_path_factory):
-    """A pool with eight cpus that tests share; none may harm it."""
+    """A pool with eight cpus and two GPUs that tests share; none may harm it."""
     with _house(tmp_path_factory.mktemp("shared")) as made:
+        made.imitate_gpus({"uuid": "GPU-11111111-aaaa"}, {"uuid": "GPU-22222222-bbbb"})
         made.start("--cpus", "8")
         yield made
 

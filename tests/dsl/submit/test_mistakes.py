@@ -84,9 +84,7 @@ def test_what_is_wrong_is_said_where_it_is_written(mistakes, line, column, what)
 
 
 @pytest.mark.parametrize(("line", "column", "what"), [
-    ("gpus = 2", 1, '"gpus" is not carried out by this version'),
     ("container_image = x", 1, '"container_image" is not carried out by this version'),
-    ("request_gpus = 1", 1, '"request_gpus" is not carried out by this version'),
     ("request_widgets = 1", 1, '"request_widgets" is not carried out by this version'),
     ("universe = local", 1, "universe = local is not carried out by this version"),
     ("should_transfer_files = NO", 1, "should_transfer_files = NO is not carried out by this version"),
@@ -105,7 +103,10 @@ def test_what_is_read_and_not_carried_out_keeps_the_jobs_from_being_queued(descr
 @pytest.mark.parametrize("line", [
     "gpus = 0", "request_gpus = 0", "universe = vanilla", "universe = 5", "should_transfer_files = IF_NEEDED",
     "language = python", "periodic_hold = false", "header = none", "transfer_executable = true", "getenv = true",
-    "header = auto", "on_exit_hold = ExitCode == 3", "description = a text",
+    "header = auto",
+    "on_exit_hold = ExitCode == 3", "description = a text", "gpus = 2", "request_gpus = 2",
+    "gpus = 1\ngpu_sharing = true\ngpu_memory = 2 GB", "gpus = 1\ngpu_capability = 8.0",
+    "request_gpus = 1\nrequire_gpus = DeviceName =!= undefined\ngpus_minimum_runtime = 12.1",
 ])
 def test_what_asks_for_nothing_more_is_taken_without_a_word(described, line):
     found = described(f"process = a.py\n{line}\n")
@@ -138,6 +139,7 @@ def test_what_a_job_can_do_without_is_passed_over_with_a_warning(described, line
     ("gpus = 1\ngpu_capability = high", "'high' is not a capability"),
     ("gpus = 1\nrequest_gpus = 1", "both gpus and request_gpus are given"),
     ("gpu_memory = 2G", '"gpu_memory" says nothing without gpus or request_gpus'),
+    ("gpu_sharing = true", '"gpu_sharing" says nothing without gpus or request_gpus'),
     ("language = pyhton", "'pyhton' is not a language that is known here"),
     ("header = maybe", "'maybe' is neither auto nor none"),
     ("checkpoint_every = often", "'often' is not a time"),

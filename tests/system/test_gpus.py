@@ -1,0 +1,76 @@
+"""Jobs with GPUs, whole: a startd that asks an imitation of NVIDIA's library, real commands, real processes.
+
+Every process that sees the card has 900 MiB of it, or what its own environment says.
+"""
+
+import re
+
+import pytest
+
+CARD, BROKEN = "GPU-3b7f1e2a-1111-2222-3333-444455556666", "GPU-4c8a2f3b-1111-2222-3333-444455556666"
+
+WAITS = '#!/bin/sh\necho "$CUDA_VISIBLE_DEVICES" >> "$SAYS"\nread line < "$GATE"\n'
+
+
+@pytest.fixture
+def gpus(house):
+    """A pool whose machine has one card that works, and one that fails."""
+    house.imitate_gpus({"uuid": CARD, "each_mib": 900}, {"uuid": BROKEN, "error": "GPU_IS_LOST"})
+    house.start("--cpus", "4")
+    house.write("waits.sh", WAITS, executable=True)
+    return house
+
+
+def submit(pool, says, gate, *lines, environment=""):
+    return pool.submit("\n".join((
+        "executable = waits.sh", f'environment = "SAYS={says.path} GATE={gate.path} {environment}"', *lines,
+        "queue 1", "")))
+
+
+def test_a_job_that_takes_more_than_it_said_is_held_with_its_peak_and_its_neighbour_goes_on(gpus):
+    says, gate = gpus.pipe("says"), gpus.pipe("gate")
+    shares = ("gpus = 1", "gpu_sharing = true", "gpu_memory = 2000")
+    neighbour = submit(gpus, says, gate, *shares)
+    assert says.line() == CARD
+    greedy = submit(gpus, says, gate, *shares, environment="NVML_IMITATION_MIB=5000")
+    assert says.line() == CARD
+    gpus.until(greedy, "held")
+    [ad] = gpus.jobs(greedy)
+    assert ad["HoldReason"] == (f"Killed for GPU memory: asked for 2000 MiB of {CARD}, used 5000 MiB; "
+                                "put gpu_memory = 6000 MB in the submit file.")
+    assert (ad["HoldReasonCode"], ad["GPUsMemoryUsage"]) == (107, 5000.0)
+    [ad] = gpus.jobs(neighbour)
+    assert (ad["JobStatus"], ad["AssignedGPUs"]) == (2, CARD)
+    gate.let(1)
+    gpus.wait(neighbour)
+    [ad] = gpus.history(neighbour)
+    assert (ad["ExitCode"], ad["GPUsMemoryUsage"]) == (0, 900.0)
+
+
+def test_a_job_that_asked_for_no_gpu_sees_none(gpus):
+    says, gate = gpus.pipe("says"), gpus.pipe("gate")
+    cluster = submit(gpus, says, gate, environment=f"CUDA_VISIBLE_DEVICES={CARD}")
+    assert says.line() == ""
+    gate.let(1)
+    gpus.wait(cluster)
+
+
+def test_a_card_that_fails_is_not_offered_and_the_machine_says_why(gpus):
+    [ad] = gpus.ask("status")
+    assert (ad["GPUs"], ad["FreeGPUs"], ad["HasGPUSharing"]) == (1, 1, True)
+    assert ad["PescGpuProblems"] == ["GPU 1: GPU is lost"]
+    said = gpus.do("status", "-l")
+    assert re.search(r'PescGpuProblems = \{ ?"GPU 1: GPU is lost" ?\}', said), said
+
+
+def test_jobs_get_the_card_one_after_the_other_where_they_do_not_share(gpus):
+    says, gate = gpus.pipe("says"), gpus.pipe("gate")
+    first = submit(gpus, says, gate, "request_gpus = 1", "gpus_minimum_capability = 7.5")
+    assert says.line() == CARD
+    second = submit(gpus, says, gate, "request_gpus = 1", "require_gpus = GlobalMemoryMb > 5000")
+    [ad] = gpus.jobs(second)
+    assert ad["JobStatus"] == 1
+    gate.let(2)
+    gpus.wait(first)
+    gpus.wait(second)
+    assert says.line() == CARD
