@@ -39,7 +39,7 @@ class Setup(msgspec.Struct, frozen=True):
 
     startds: int = 1
     cpus: int | None = None
-    runtime: str = "process"
+    runtime: str = "auto"
 
     @property
     def startd_names(self) -> list[str]:
@@ -78,7 +78,8 @@ def bring_up(where: Places, wanted: Callable[[Setup], Setup], tell: Tell) -> tup
             started.append(_start(where, "schedd", "schedd", [], tell))
         client = _wait_for_schedd(where)
         for name in setup.startd_names:
-            flags = ["--name", name, *(["--cpus", str(setup.cpus)] if setup.cpus is not None else [])]
+            flags = ["--name", name, "--runtime", setup.runtime]
+            flags += ["--cpus", str(setup.cpus)] if setup.cpus is not None else []
             if ("startd", name) not in living:
                 started.append(_start(where, "startd", name, flags, tell))
         _wait_for_startds(where, client, setup.startd_names)
@@ -175,6 +176,16 @@ def _wait_for_startds(where: Places, client: Client, names: list[str]) -> None:
 def connected(machines: list[Ad]) -> set[str]:
     """The names of the machines that are connected to the schedd."""
     return {str(ad.get("Name")) for ad in machines if ad.get("State") != "Offline"}
+
+
+def how_jobs_run(machines: list[Ad]) -> str:
+    """Whether the jobs of these machines are in containers, in one line, and why if they are not."""
+    bare = [ad for ad in machines if ad.get("State") != "Offline" and ad.get("PescRuntime") != "podman"]
+    if not bare:
+        return "Jobs run in containers of their own (rootless Podman)."
+    why = bare[0].get("PescNoContainers")
+    return ("Jobs run as plain processes of yours, without a container: nothing keeps them from your files."
+            + (f" Why: {why}." if why else ""))
 
 
 def _fail_if_dead(where: Places, kind: str, name: str) -> None:

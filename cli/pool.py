@@ -12,6 +12,7 @@ from cli.processes import Daemon
 from contract import places
 from contract.places import Places
 from contract.problems import Problem
+from contract.requests import Ad
 
 NAME = "pesc_pool"
 EXAMPLE = """
@@ -49,24 +50,22 @@ def _arguments(arguments: list[str]) -> argparse.Namespace:
                     help="start: each startd offers so many cpus (else the machine's)")
     parser.add_flag("startds", metavar="N", type=positive_int, help="start: so many startds (else 1)")
     parser.add_flag("runtime", metavar="NAME",
-                    help="start: how jobs are run: process (podman comes with a later version)")
+                    help="start: how jobs are run: in containers (podman), without (process), or in containers "
+                         "where that works (auto; else as before, at first auto)")
     parser.add_flag("follow", "f", help="logs: go on until Ctrl-C")
     parser.add_state()
     parser.add_json()
     chosen = parser.read(arguments)
     if chosen.daemon and chosen.what != "logs":
         parser.error(f"{chosen.what} takes no {chosen.daemon[0]!r}")
-    if chosen.runtime not in (None, "process", "podman"):
-        parser.error(f"there is no runtime {chosen.runtime!r}; this version has: process")
+    if chosen.runtime not in (None, "auto", "process", "podman"):
+        parser.error(f"there is no runtime {chosen.runtime!r}; there are: auto, podman, process")
     if chosen.startds == 0 or chosen.cpus == 0:
         parser.error("a pool needs at least 1 startd with 1 cpu")
     return chosen
 
 
 def _start(where: Places, chosen: argparse.Namespace) -> int:
-    if chosen.runtime == "podman":
-        raise Problem("bad_request", "The podman runtime comes with a later version.", "Use --runtime process.")
-
     def wanted(before: Setup) -> Setup:
         return Setup(chosen.startds or before.startds, chosen.cpus or before.cpus, chosen.runtime or before.runtime)
 
@@ -76,7 +75,7 @@ def _start(where: Places, chosen: argparse.Namespace) -> int:
         return DONE
     say(f"The pool {'is ready' if started else 'runs already'}: {client.url}, state in {where.state}.")
     if started:
-        say("Jobs run as plain processes of yours, without a container: nothing keeps them from your files.")
+        say(daemons.how_jobs_run(client.call("GET", "/v1/machines", list[Ad])))
     return DONE
 
 

@@ -91,6 +91,11 @@ class Program(msgspec.Struct, frozen=True, omit_defaults=True):
     disk_limit_kib: int | None = None
     kill_signal: int = 15
     grace_seconds: float = 10.0
+    image: str | None = None
+    """What it runs in, as a container engine names it; None: the pool's `base`, where there are containers."""
+    network: bool = False
+    """Whether it may reach the network; without a container nothing keeps it from that."""
+    pids_limit: int | None = None
 
 
 class OutputFile(msgspec.Struct, frozen=True, array_like=True):
@@ -123,6 +128,9 @@ class RunEnd(msgspec.Struct, frozen=True, omit_defaults=True):
     warnings: list[str] = []
     peak_gpu_memory_mib: float = 0.0
     """The most that it used of one GPU."""
+    start_seconds: float = 0.0
+    """What it took to make its container, by the clock, and of processor time; not part of the times above."""
+    start_cpu_seconds: float = 0.0
 
 
 class HeldRun(msgspec.Struct, frozen=True, array_like=True):

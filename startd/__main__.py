@@ -2,6 +2,7 @@
 
     pesc_startd                          the pool of this user, all of this machine
     pesc_startd --name lab-7 --cpus 4 --pool http://head:9618
+    pesc_startd --runtime podman         containers or nothing
 """
 
 import argparse
@@ -33,13 +34,14 @@ from startd.files.cache import DEFAULT_LIMIT_BYTES, Cache
 from startd.files.journal import Journal
 from startd.files.sandbox import Sandboxes
 from startd.files.transfer import Transfer
+from startd.images.engine import CannotContain
 from startd.loop import Loop
 from startd.monitors import machine
 from startd.monitors.gpus import LIMIT, GpuWatch
 from startd.monitors.nvml import Gpus
 from startd.monitors.owner import OwnerWatch, attributes
 from startd.ownerpolicy import OwnerSettings, WrongSettings, owner_settings
-from startd.runtime.process import ProcessRuntime
+from startd.runtime.choose import RUNTIMES, choose
 
 log = logging.getLogger("startd")
 
@@ -66,7 +68,9 @@ class Settings:
     gpu_limit: float = LIMIT
     """How much of a GPU's memory is offered to runs that share it."""
     path: str = DEFAULT_PATH
-    """Where programs are looked for, and the PATH of jobs."""
+    """Where programs are looked for, and the PATH of jobs without containers."""
+    runtime: str = "auto"
+    """podman: in containers; process: without; auto: in containers where that works."""
 
 
 def main() -> None:
@@ -89,7 +93,7 @@ def main() -> None:
         sys.exit(f"pesc_startd: --owner-config: {error}")
     settings = Settings(chosen.name, state_folder(chosen.state), chosen.pool or os.environ.get("PESC_POOL"),
                         machine.Offer(chosen.cpus, chosen.memory, chosen.disk), chosen.start, owner, chosen.cache,
-                        chosen.gpus, chosen.gpu_limit, os.environ.get("PATH") or DEFAULT_PATH)
+                        chosen.gpus, chosen.gpu_limit, os.environ.get("PATH") or DEFAULT_PATH, chosen.runtime)
     folder = Places(settings.state).startd(settings.name)
     os.umask(0o022)
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -107,6 +111,11 @@ async def serve(settings: Settings, folder: str) -> None:
         asyncio.get_running_loop().add_signal_handler(number, leave.set)
     identity = _identity(folder)
     gpus = await _find_gpus(settings)
+    try:
+        runtime = await choose(settings.runtime, folder, identity)
+    except CannotContain as error:
+        sys.exit(f"pesc_startd: no containers here: {error}.\n"
+                 "  See what is missing: pesc_startd --doctor. To do without: --runtime process.")
     offered = replace(machine.amounts(settings.offer, folder), gpus=gpus.parts())
     fixed = machine.fixed(settings.name, offered, settings.start)
     journal = Journal(f"{folder}/journal")
@@ -114,7 +123,7 @@ async def serve(settings: Settings, folder: str) -> None:
 
     def see(busy: bool) -> dict[str, str]:
         return (fixed | machine.changing(busy) | gpus.attributes()
-                | attributes(watch.look(), os.cpu_count() or 1))
+                | attributes(watch.look(), os.cpu_count() or 1) | runtime.attributes)
 
     core = StartdCore.restore(journal.read(), settings.name, identity, offered, see(False),
                               settings.owner.policy)
@@ -122,9 +131,9 @@ async def serve(settings: Settings, folder: str) -> None:
     cache = Cache(folder, settings.cache_mib * 1024**2)
     pool = Pool(settings.pool, str(settings.state))
     which = _Which(settings.path)
-    sandboxes = Sandboxes(folder, cache, Person(_user(), settings.path), which.find)
-    loop = Loop(core, lambda tell: ProcessRuntime(folder, identity, tell), journal, cache, sandboxes,
-                Transfer(cache, pool.client), see, gpus, watch)
+    person = Person(_user(), None if runtime.contains else settings.path)
+    sandboxes = Sandboxes(folder, cache, person, which.find, runtime.contains)
+    loop = Loop(core, runtime.make, journal, cache, sandboxes, Transfer(cache, pool.client), see, gpus, watch)
     log.info("startd %s begins", settings.name, extra={"machine": settings.name, "version": VERSION,
                                                        "runs": len(core.runs)})
     await loop.run(pool.connect, leave)
@@ -212,6 +221,9 @@ def _parser() -> argparse.ArgumentParser:
                         "none, or their UUIDs or numbers, separated by commas")
     parser.add_argument("--gpu-limit", type=_share, default=LIMIT, metavar="SHARE", help="how much of a GPU's memory "
                         f"the runs that share it may have together (default: {LIMIT:g})")
+    parser.add_argument("--runtime", default="auto", choices=RUNTIMES,
+                        help="how jobs are run: in containers (podman), without (process), or auto, which is in "
+                             "containers where that works (default: auto)")
     parser.add_argument("--log-level", default="info", choices=["debug", "info", "warning", "error"])
     parser.add_argument("--version", action="version", version=f"pesc {VERSION}")
     return parser

@@ -69,7 +69,7 @@ from startd.files.tails import LOOK_SECONDS, Tails
 from startd.files.transfer import CannotTransfer, Transfer
 from startd.monitors.gpus import GpuWatch
 from startd.monitors.owner import OwnerWatch
-from startd.runtime.interface import Happening, Runtime, SpawnFailed
+from startd.runtime.interface import Happening, NoImage, Runtime, SpawnFailed
 from startd.throttle import DutyCycle, make_nice
 
 log = logging.getLogger(__name__)
@@ -282,7 +282,7 @@ class Loop:
         except Spoilt as error:
             self.happened(NotFetched(grant.run, f"The job cannot be laid out: {error}.", EndReason.REFUSED))
             return
-        if lacking:
+        if lacking or grant.program.image is not None:
             self._beside(grant.run, self._fetch_long(grant))
         else:
             self.happened(Fetched(grant.run))
@@ -290,6 +290,11 @@ class Loop:
     async def _fetch_long(self, grant: Grant) -> None:
         try:
             await self._transfer.fetch(grant)
+            if grant.program.image is not None:
+                await self._runtime.provide(grant.program.image)
+        except NoImage as error:
+            self.happened(NotFetched(grant.run, str(error),
+                                     EndReason.REFUSED if error.is_wrong else EndReason.MACHINE_FAULT))
         except CannotTransfer as error:
             self.happened(NotFetched(grant.run, f"What the job needs could not be had: {error}"))
         except Spoilt as error:
@@ -337,8 +342,10 @@ class Loop:
             self.happened(happening)
         elif launched is not None:
             grant, launch = launched
-            reason = EndReason.MACHINE_FAULT if happening.errno in MACHINE_ERRORS else EndReason.REFUSED
-            message = words.not_started(happening.errno, happening.where, launch.argv, grant.program)
+            at_fault = happening.errno in MACHINE_ERRORS or happening.where == "engine"
+            reason = EndReason.MACHINE_FAULT if at_fault else EndReason.REFUSED
+            message = happening.words or words.not_started(
+                happening.errno, happening.where, launch.argv, grant.program, launch.box is not None)
             self.happened(NotBegun(happening.run, reason, message))
 
     # --- after the process ---------------------------------------------------------------

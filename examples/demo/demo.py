@@ -45,8 +45,8 @@ def main() -> int:
 
 def demonstrate(environment: dict[str, str], state: pathlib.Path, results: pathlib.Path) -> int:
     try:
-        step("A private pool: a schedd, and two startds that offer five cpus each (no containers: plain processes)")
-        command(environment, results, "pesc_pool", "start", "--startds", "2", "--cpus", "5", "--runtime", "process")
+        step("A private pool: a schedd, and two startds that offer five cpus each")
+        command(environment, results, "pesc_pool", "start", "--startds", "2", "--cpus", "5", "--runtime", "auto")
         step(f"The submit file, {HELLO.name}")
         print(HELLO.read_text(), end="")
         step("Ten repetitions run side by side")

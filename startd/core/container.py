@@ -23,6 +23,7 @@ USER = 1000
 
 HOSTNAME = "pesc"
 INIT = "/pesc/init"
+INSIDE = "/pesc"
 WORK, OUTPUT, CHECKPOINT = "/pesc/work", "/pesc/output", "/pesc/checkpoint"
 APP, SHARED, JOB_FILE, SCRATCH = "/pesc/app", "/pesc/shared", "/pesc/job.json", "/tmp"
 """The same on every machine, so that a checkpoint which names them is valid on the next one."""
@@ -109,9 +110,6 @@ def _process(launch: Launch, box: Box, ground: Ground) -> dict[str, Any]:
     limits = [("RLIMIT_CORE", 0)]
     if launch.disk_limit_kib is not None:
         limits.append(("RLIMIT_FSIZE", launch.disk_limit_kib * KIB))
-    if ground.group is None or "pids" not in ground.group.controllers:
-        # Within a user namespace of its own the kernel counts the container's processes alone.
-        limits.append(("RLIMIT_NPROC", pids_limit(box)))
     return {
         "terminal": False,
         "user": {"uid": USER, "gid": USER, "umask": 0o022},
@@ -125,8 +123,18 @@ def _process(launch: Launch, box: Box, ground: Ground) -> dict[str, Any]:
 
 
 def pids_limit(box: Box) -> int:
-    """Processes and threads at once, its init not counted."""
+    """Processes and threads at once, its init among them."""
     return (box.pids_limit or PIDS_LIMIT) + 1
+
+
+def pids_by_user(box: Box, ground: Ground) -> int | None:
+    """The same where no cgroup counts them: as the limit of a user's processes.
+
+    In a user namespace of its own that is the container's processes alone. crun would set it
+    before there is that namespace, when it limits all that this user runs on the machine: so
+    it is set from outside, between the making of the container and the start of its program.
+    """
+    return None if ground.group is not None and "pids" in ground.group.controllers else pids_limit(box)
 
 
 def _namespaces(network: bool) -> tuple[str, ...]:

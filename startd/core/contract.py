@@ -34,10 +34,11 @@ INTERPRETERS = {
 
 @dataclass(frozen=True, slots=True)
 class Folders:
-    """Where the run finds what is its own."""
+    """Where the run finds what is its own, as it names it: inside its container, if it has one."""
 
     sandbox: str
     app: str
+    tmp: str | None = None
 
     @property
     def work(self) -> str:
@@ -53,7 +54,7 @@ class Folders:
 
     @property
     def scratch(self) -> str:
-        return f"{self.sandbox}/tmp"
+        return self.tmp or f"{self.sandbox}/tmp"
 
     @property
     def job_file(self) -> str:
@@ -62,10 +63,10 @@ class Folders:
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """In whose name jobs run, and where their programs are looked for."""
+    """In whose name jobs run, and where their programs are looked for; None: where their image says."""
 
     user: str
-    path: str
+    path: str | None
     lang: str = "C.UTF-8"
 
 
@@ -100,8 +101,8 @@ def contract_arguments(program: Program, folders: Folders) -> list[str]:
 def environment(grant: Grant, folders: Folders, person: Person) -> dict[str, str]:
     """All variables of the process; the job's own win, but over what GPUs it has."""
     program = grant.program
-    base = {
-        "PATH": person.path,
+    base = {} if person.path is None else {"PATH": person.path}
+    base |= {
         "HOME": folders.work,
         "USER": person.user,
         "LOGNAME": person.user,

@@ -89,6 +89,9 @@ from startd.core.owner import Owner
 TOMBSTONES = 8192
 """Acknowledged runs remembered, so that a late Grant of one starts nothing."""
 
+MOST_OF_LIMIT = 0.9
+"""The kernel keeps a group of processes to its limit: what was seen of one that it killed lies a little below."""
+
 USED_SECONDS = 3.0
 FIRST_BEAT_SECONDS = 5.0
 
@@ -327,7 +330,7 @@ class StartdCore:
 
     def _launch(self, run: JobRun, grant: Grant) -> list[Action]:
         program = grant.program
-        if program.content or program.stdin or program.inputs or program.shared:
+        if program.content or program.stdin or program.inputs or program.shared or program.image:
             step(run, Turn.FETCH)
             self._changed[run.run] = None
             return [Fetch(grant)]
@@ -521,7 +524,8 @@ class StartdCore:
             reason, over.exit_code, over.signal, message, True,
             round(over.wall_seconds, 4), round(over.user_seconds, 4), round(over.system_seconds, 4),
             round(over.peak_memory_mib, 1), max(over.peak_disk_kib, left.disk_kib),
-            left.stdout, left.stderr, left.files, left.warnings, round(run.gpu_peak_mib, 1)))
+            left.stdout, left.stderr, left.files, left.warnings, round(run.gpu_peak_mib, 1),
+            round(over.start_seconds, 4), round(over.start_cpu_seconds, 4)))
 
     def _end(self, run: JobRun, turn: Turn | None, end: RunEnd) -> list[Action]:
         if turn is not None:
@@ -671,6 +675,8 @@ def _verdict(run: JobRun, over: Over) -> tuple[EndReason, str]:
         return EndReason.MEMORY, words.memory_killed(limit, over.peak_memory_mib)
     if run.ending is not None:
         return run.ending, run.message
+    if over.out_of_memory and limit is not None and over.peak_memory_mib > MOST_OF_LIMIT * limit:
+        return EndReason.MEMORY, words.memory_killed(limit, over.peak_memory_mib)
     if over.out_of_memory:
         return EndReason.MEMORY, words.starved(program.memory_limit_mib, over.peak_memory_mib)
     if over.signal == SIGXFSZ and program.disk_limit_kib is not None:

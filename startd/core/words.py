@@ -70,10 +70,14 @@ def owner_wants_it(machine: str, why: str) -> str:
     return f"{machine} is needed by its owner: {why}."
 
 
-def not_started(code: int, where: str, argv: list[str], program: Program) -> str:
-    """Why the operating system would not start `argv`."""
+def not_started(code: int, where: str, argv: list[str], program: Program, contained: bool = False) -> str:
+    """Why the operating system would not start `argv`; `contained`: in its image."""
     name = program.command or program.main or program.name
     words = os.strerror(code)
+    if where == "engine":
+        return f"The container engine did not say why it could not start {name}."
+    if contained and where == "program" and code == errno.ENOENT:
+        return not_in_image(name, argv[0], program)
     if where == "folder":
         return f"The run's folder cannot be entered: {words}."
     if code == errno.ENOEXEC:
@@ -90,6 +94,19 @@ def not_started(code: int, where: str, argv: list[str], program: Program) -> str
     if code == errno.E2BIG:
         return f"{name} cannot be run: its arguments and environment are too long together."
     return f"{name} cannot be run: {words}."
+
+
+def not_in_image(name: str, program_inside: str, program: Program) -> str:
+    """What is to be started is not in the image, or what its first line asks for is not."""
+    image = program.image or "the default image (base: Python and the usual small tools)"
+    if program_inside == program.command:
+        return (f"There is no program {name} in {image}. Bring it along, or name an image that has it: "
+                "domain = IMAGE.")
+    if os.sep not in program_inside:
+        return (f"{name} needs {program_inside}, which is not in {image}. "
+                "Name an image that has it: domain = IMAGE.")
+    return (f"{name} cannot be run: the interpreter in its first line is not in {image}. "
+            "Lines that end in CR LF have this effect too.")
 
 
 def no_interpreter(interpreter: str, main: str) -> str:

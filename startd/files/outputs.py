@@ -16,6 +16,7 @@ from enum import Enum, auto
 
 from contract.messages import OutputFile, Program
 from contract.vocabulary import INLINE_BYTES, MAX_NAME_CHARACTERS
+from startd.core.container import APP, SHARED
 from startd.files.sandbox import INPUT_TIME_NS
 
 MAX_FILES = 10_000
@@ -215,7 +216,9 @@ def _is_laid_out(entry: "os.DirEntry[str]", sandbox: str) -> bool:
 
 
 def _is_ours(resolved: str, real: str) -> bool:
-    """Links that we laid out point into the caches beside the runs folder."""
+    """Links that we laid out point into the caches beside the runs folder, or to where containers show them."""
+    if resolved.startswith((f"{APP}/", f"{SHARED}/")):
+        return True
     state = os.path.dirname(os.path.dirname(real))
     return any(resolved.startswith(f"{state}/{kind}/") for kind in ("cache", "trees", "programs"))
 

@@ -5,6 +5,9 @@
                   output/ checkpoint/ job.json     only for programs of the contract
                   stdout stderr
 
+A run in a container finds the same at fixed places (`startd.core.container`), each bound there
+by itself; what it shares with other runs is bound below shared/, and links lead to that.
+
 Making a folder costs more than starting a process, so the folders of runs that
 left little behind are renamed for the next ones instead of being removed; with the
 links to their program, which the next one most likely wants too.
@@ -20,8 +23,9 @@ from typing import NamedTuple
 from contract.messages import Content, Grant, NamedContent
 from contract.vocabulary import EndReason, RunId
 from startd.core import words
+from startd.core.container import APP, CHECKPOINT, INSIDE, JOB_FILE, OUTPUT, SCRATCH, SHARED, WORK
 from startd.core.contract import Folders, Person, contract_arguments, environment, interpreter_for, job_file
-from startd.core.launch import Launch
+from startd.core.launch import Bind, Box, Launch
 from startd.files.cache import Cache, Spoilt
 from startd.files.paths import BadPath, checked, checked_name
 
@@ -35,14 +39,15 @@ BARE = {"work", "tmp", "stdout", "stderr"}
 
 
 class Links(NamedTuple):
-    """What of a program is linked into work/: these names of the folder `app`."""
+    """What of a program is linked into work/: these names of the folder `app`, which the run sees at `seen`."""
 
     app: str
     program: str
     names: tuple[str, ...]
+    seen: str
 
 
-BARE_WORK = Links("", "", ())
+BARE_WORK = Links("", "", (), "")
 
 
 class CannotStart(Exception):
@@ -56,8 +61,11 @@ class CannotStart(Exception):
 class Sandboxes:
     """The folders of all runs of this machine."""
 
-    def __init__(self, state: str, cache: Cache, person: Person, which: Callable[[str], str | None]) -> None:
+    def __init__(self, state: str, cache: Cache, person: Person, which: Callable[[str], str | None],
+                 contains: bool = False) -> None:
+        """With `contains`, runs are in containers: the image says where programs are."""
         self.runs = f"{state}/runs"
+        self._contains = contains
         self._cache = cache
         self._person = person
         self._which = which
@@ -129,26 +137,28 @@ class Sandboxes:
             app = self._cache.program_folder(program.content, program.name, inline)
         links = self._make(sandbox, program.contract, app, program.name if app else "")
         if links.app != app:
-            links = Links(app, program.name, tuple(os.listdir(app)))
+            links = Links(app, program.name, tuple(os.listdir(app)), APP if self._contains else app)
             for name in links.names:
-                os.symlink(f"{app}/{name}", f"{sandbox}/work/{name}")
+                os.symlink(f"{links.seen}/{name}", f"{sandbox}/work/{name}")
         self._links[grant.run] = links
-        app = app or f"{sandbox}/work"
-        folders = Folders(sandbox, app)
+        work = f"{sandbox}/work"
+        folders = Folders(INSIDE, APP if app else WORK, SCRATCH) if self._contains else Folders(sandbox, app or work)
+        binds: list[Bind] = []
         for shared in program.shared:
-            self._share(shared, folders.work, inline)
+            self._share(shared, work, inline, binds)
         for named in program.inputs:
-            self._copy(named, folders.work, inline)
+            self._copy(named, work, inline)
         stdin = None
         if program.stdin is not None:
             stdin = f"{sandbox}/stdin"
             self._write(program.stdin, stdin, inline)
         if program.contract:
-            _write_bytes(folders.job_file, job_file(grant, folders))
-        return Launch(self._argv(grant, folders), environment(grant, folders, self._person), sandbox,
+            _write_bytes(f"{sandbox}/job.json", job_file(grant, folders))
+        return Launch(self._argv(grant, folders, app or work), environment(grant, folders, self._person), sandbox,
                       folders.work, f"{sandbox}/stdout", f"{sandbox}/stderr", stdin,
                       program.memory_limit_mib, program.disk_limit_kib,
-                      gpus=tuple(part.device for part in grant.claim.gpus))
+                      _box(grant, sandbox, app, binds) if self._contains else None,
+                      tuple(part.device for part in grant.claim.gpus))
 
     def _make(self, sandbox: str, contract: bool, app: str, program: str) -> Links:
         """Make the folder; return what of a program is linked there already: all of it or nothing."""
@@ -185,17 +195,26 @@ class Sandboxes:
                 del self._spare[key]
             return spare
 
-    def _share(self, shared: NamedContent, work: str, inline: dict[str, bytes]) -> None:
+    def _share(self, shared: NamedContent, work: str, inline: dict[str, bytes], binds: list[Bind]) -> None:
         place = _room(work, shared.path)
         content = shared.content
         if content.tree:
-            os.symlink(self._cache.tree_folder(content, inline), place)
+            self._lead(self._cache.tree_folder(content, inline), place, binds)
         elif self._cache.has(content.sha256):
-            os.symlink(self._cache.path(content.sha256), place)
+            self._lead(self._cache.path(content.sha256), place, binds)
         else:
             _write_bytes(place, inline[content.sha256])
             os.chmod(place, 0o444)
             os.utime(place, ns=(INPUT_TIME_NS, INPUT_TIME_NS))
+
+    def _lead(self, shared: str, place: str, binds: list[Bind]) -> None:
+        """Make `place` a link to what is shared; for a container, to where that will be bound."""
+        if not self._contains:
+            os.symlink(shared, place)
+            return
+        seen = f"{SHARED}/{len(binds)}"
+        binds.append(Bind(seen, shared))
+        os.symlink(seen, place)
 
     def _copy(self, named: NamedContent, work: str, inline: dict[str, bytes]) -> None:
         place = _room(work, named.path)
@@ -219,15 +238,19 @@ class Sandboxes:
 
     # --- the program ---------------------------------------------------------------------
 
-    def _argv(self, grant: Grant, folders: Folders) -> list[str]:
+    def _argv(self, grant: Grant, folders: Folders, app: str) -> list[str]:
+        """The words to start it with; its program lies in `app`."""
         program = grant.program
         if program.contract:
-            main = f"{folders.app}/{checked(program.main or program.name)}"
-            return [*self._interpreter(main), *contract_arguments(program, folders), *program.arguments]
+            main = checked(program.main or program.name)
+            return [*self._interpreter(f"{app}/{main}"), f"{folders.app}/{main}",
+                    *contract_arguments(program, folders), *program.arguments]
         if program.command is None:
             name = checked(program.main) if program.main else checked_name(program.name)
             return [f"{folders.work}/{name}", *program.arguments]
         command = program.command
+        if os.sep not in command and self._contains:
+            return [command, *program.arguments]
         if os.sep not in command:
             found = self._which(command)
             if found is None:
@@ -237,18 +260,38 @@ class Sandboxes:
         return [os.path.join(folders.work, command), *program.arguments]
 
     def _interpreter(self, main: str) -> list[str]:
+        """The words before the main file."""
         try:
             with open(main, "rb") as file:
                 words_before = interpreter_for(main, file.read(256))
         except OSError:
             raise CannotStart(EndReason.REFUSED, f"There is no main file {os.path.basename(main)!r} in the "
                               "program's folder. Name it: main = FILE.") from None
-        if not words_before:
-            return [main]
+        if not words_before or self._contains:
+            return list(words_before)
         found = words_before[0] if os.sep in words_before[0] else self._which(words_before[0])
         if found is None:
             raise CannotStart(EndReason.REFUSED, words.no_interpreter(words_before[0], os.path.basename(main)))
-        return [found, *words_before[1:], main]
+        return [found, *words_before[1:]]
+
+
+def _box(grant: Grant, sandbox: str, app: str, shared: list[Bind]) -> Box:
+    """What of this machine the run's container shows."""
+    program = grant.program
+    binds = [Bind(WORK, f"{sandbox}/work", True), Bind(SCRATCH, f"{sandbox}/tmp", True)]
+    if program.contract:
+        binds += [Bind(OUTPUT, f"{sandbox}/output", True), Bind(CHECKPOINT, f"{sandbox}/checkpoint", True),
+                  Bind(JOB_FILE, f"{sandbox}/job.json")]
+    if app:
+        binds.append(Bind(APP, app))
+    if shared:
+        places = f"{sandbox}/shared"
+        os.mkdir(places, FOLDER_MODE)
+        for bind in shared:  # what something is bound to has to be there, of the same kind
+            place = f"{places}/{os.path.basename(bind.inside)}"
+            os.mkdir(place) if os.path.isdir(bind.outside) else _write_bytes(place, b"")
+        binds.append(Bind(SHARED, places))
+    return Box(program.image, (*binds, *shared), program.network, program.pids_limit, grant.claim.cpus)
 
 
 def _room(folder: str, path: str) -> str:
@@ -309,7 +352,7 @@ def _clear(folder: str, links: Links) -> bool:
         return False
     kept = 0
     for name in names:
-        if name in links.names and os.readlink(f"{folder}/{name}") == f"{links.app}/{name}":
+        if name in links.names and os.readlink(f"{folder}/{name}") == f"{links.seen}/{name}":
             kept += 1
         else:
             os.unlink(f"{folder}/{name}")  # refuses a folder

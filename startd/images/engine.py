@@ -11,11 +11,15 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from startd.runtime.keeperlink import HANDED_ON
+
 PACKAGES = {"podman": "podman", "crun": "crun", "catatonit": "catatonit", "newuidmap": "uidmap",
             "nsenter": "util-linux"}
 """Programs that are needed, and the Debian packages that bring them."""
 
 BESIDE_PATH = "/usr/libexec/podman:/usr/lib/podman"
+OF_THE_ENGINE = ("http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY",
+                 "SSL_CERT_FILE", "SSL_CERT_DIR", "REGISTRY_AUTH_FILE", "TMPDIR")
 CALL_SECONDS = 600.0
 """An image may have to come over a slow line."""
 
@@ -88,8 +92,9 @@ async def call(argv: Sequence[str], stdin: int | None = None, seconds: float = C
 
 
 def environment() -> dict[str, str]:
-    """Ours, and what tells Podman that it is inside its namespaces already when it is called `joining`."""
-    return {**os.environ, "LC_ALL": "C.UTF-8"}
+    """What of ours an engine may need; the process that keeps its namespaces has it as long as there are any."""
+    return {name: os.environ[name] for name in (*HANDED_ON, *OF_THE_ENGINE) if name in os.environ} | {
+        "LC_ALL": "C.UTF-8"}
 
 
 def inside_environment() -> dict[str, str]:

@@ -6,10 +6,14 @@ in the engine's namespaces, read-only, shared by all containers of that image.
 """
 
 import asyncio
+import fcntl
 import os
 import re
 import shutil
 import sys
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import msgspec
@@ -17,20 +21,13 @@ import msgspec
 from startd.images import base
 from startd.images.engine import Engine, Said, call, inside_environment
 from startd.images.layer import EDITION, make_layer
+from startd.runtime.interface import NoImage
 
 BASE_MODULE = "startd.images.base"
 NOT_THERE = re.compile(r"manifest unknown|not found|no such image|name unknown|repository does not exist|"
                        r"invalid reference format|requested access to the resource is denied|unauthorized|"
                        r"short-name .* did not resolve", re.IGNORECASE)
 """What registries and Podman say of an image that nobody has, in distinction to a registry that does not answer."""
-
-
-class NoImage(Exception):
-    """There is no root for this image; `is_wrong` if the name is, not the machine or the registry."""
-
-    def __init__(self, words: str, is_wrong: bool = False) -> None:
-        super().__init__(words)
-        self.is_wrong = is_wrong
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +103,9 @@ class Images:
         said = await self._ask_about(name)
         if said.status != 0:
             if name == base.name():
-                await self._make_base(name)
+                async with _alone():
+                    if (await self._ask_about(name)).status != 0:
+                        await self._make_base(name)
             else:
                 await self._pull(name)
             said = await self._ask_about(name)
@@ -190,6 +189,18 @@ class Images:
     async def _within(self, *argv: str) -> Said:
         told = [f"{name}={value}" for name, value in inside_environment().items()]
         return await call([*self._engine.joining(self._inside), "env", *told, *argv])
+
+
+@asynccontextmanager
+async def _alone() -> AsyncIterator[None]:
+    """Only one startd of this user at a time makes the default image; the others find it made."""
+    path = os.path.join(os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir(), f"pesc-base-{os.getuid()}.lock")
+    lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    try:
+        await asyncio.to_thread(fcntl.flock, lock, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(lock)
 
 
 def _environment(inspected: _Inspected) -> dict[str, str]:

@@ -28,6 +28,14 @@ class SpawnFailed:
     words: str = ""
 
 
+class NoImage(Exception):
+    """The image that a run asks for cannot be had; `is_wrong` if its name is, not the machine or the registry."""
+
+    def __init__(self, words: str, is_wrong: bool = False) -> None:
+        super().__init__(words)
+        self.is_wrong = is_wrong
+
+
 Happening = Begun | SpawnFailed | Over | Usage
 
 
@@ -36,6 +44,9 @@ class Runtime(Protocol):
 
     async def open(self) -> set[RunId]:
         """Make ready; return the runs found from before, whose Begun or Over will be told."""
+
+    async def provide(self, image: str | None) -> None:
+        """Have this image ready; raise NoImage. A run whose image is not ready waits for it as well."""
 
     def start(self, run: RunId, launch: Launch) -> None:
         """Start it; SpawnFailed, or Begun and later Over, will be told."""

@@ -14,14 +14,16 @@ lines, each a JSON list of messages:
     ["spawn", key, argv, environment, folder,       ["known", [begun…], [over…]]   on connecting
               stdin, stdout, stderr, file_bytes]    ["begun", key, pid, boot_seconds, at,
     ["contain", key, argv, environment, folder,               start_seconds, start_cpu_seconds]
-              stdin, stdout, stderr]                ["failed", key, errno, where, words]
+              stdin, stdout, stderr, gate, pids]    ["failed", key, errno, where, words]
     ["signal", key, number]   its process group     ["over", key, code, signal, began_at, ended_at,
     ["kill", key]             group and strays               user_seconds, system_seconds, peak_kib]
     ["belongs", key, [pid…]]  seen in its tree
     ["forget", [key…]]
     ["shutdown"]              leave when all is over
 
-The launcher of a container writes FOLDER/pid, and FOLDER/log when something is wrong.
+The launcher of a container writes FOLDER/pid, and FOLDER/log when something is wrong. The
+container is ready then, and waits: its processes are limited to `pids`, and a byte into the
+fifo `gate` starts its program.
 
 KEEP-1: what is told was written to the journal before.
 KEEP-2: a key is spawned once; asked again, its state is told again.
@@ -65,11 +67,13 @@ DEFAULT_SIGNALS = (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGCHLD, signal.SIGINT
 class Launching:
     """A container whose launcher has not ended yet."""
 
-    __slots__ = ("began", "folder", "key")
+    __slots__ = ("began", "folder", "gate", "key", "pids")
 
-    def __init__(self, key: str, folder: str) -> None:
+    def __init__(self, key: str, folder: str, gate: str, pids: int | None) -> None:
         self.key = key
         self.folder = folder
+        self.gate = gate
+        self.pids = pids
         self.began = time.monotonic()
 
 
@@ -204,7 +208,7 @@ class Keeper:
         self._begun(key, pid, time.clock_gettime(time.CLOCK_BOOTTIME))
 
     def _contain(self, key: str, argv: list[str], environment: dict[str, str], folder: str,
-                 stdin: str | None, stdout: str, stderr: str) -> None:
+                 stdin: str | None, stdout: str, stderr: str, gate: str, pids: int | None) -> None:
         if key in self.journal.begun:
             self._repeat(key)
             return
@@ -218,7 +222,7 @@ class Keeper:
         except (OSError, ValueError) as error:
             self._out.append(["failed", key, getattr(error, "errno", 0) or 0, "engine", str(error)])
             return
-        self._launching[pid] = Launching(key, folder)
+        self._launching[pid] = Launching(key, folder, gate, pids)
         self.living[key] = pid
         self.kin.mains[pid] = key
 
@@ -235,7 +239,9 @@ class Keeper:
         ticks = procfs.start_ticks(main)
         started = time.clock_gettime(time.CLOCK_BOOTTIME) if ticks is None else ticks / procfs.TICKS_PER_SECOND
         self._begun(key, main, started, time.monotonic() - launching.began, usage.ru_utime + usage.ru_stime)
-        if main in self._early:
+        if main not in self._early:
+            _let_go(main, launching.gate, launching.pids)
+        else:
             self._ended_as(key, main, *self._early.pop(main))
 
     def _begun(self, key: str, pid: int, boot_seconds: float, start_seconds: float = 0.0,
@@ -453,6 +459,16 @@ def _streams(stdin: str | None, stdout: str, stderr: str) -> list[tuple[Any, ...
         (os.POSIX_SPAWN_OPEN, 1, stdout, written, 0o644),
         (os.POSIX_SPAWN_OPEN, 2, stderr, written, 0o644),
     ]
+
+
+def _let_go(pid: int, gate: str, pids: int | None) -> None:
+    """Have a container that is ready start its program."""
+    with suppress(OSError):  # it was killed meanwhile, which is heard by itself
+        if pids is not None:
+            resource.prlimit(pid, resource.RLIMIT_NPROC, (pids, pids))
+        opened = os.open(gate, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        os.write(opened, b"0")
+        os.close(opened)
 
 
 def _number_in(path: str) -> int | None:

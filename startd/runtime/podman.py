@@ -18,14 +18,14 @@ from contextlib import suppress
 import msgspec
 
 from contract.vocabulary import RunId
-from startd.core.container import Ground, configuration, environment_of, exit_of
+from startd.core.container import Ground, configuration, environment_of, exit_of, pids_by_user
 from startd.core.launch import Box, Launch
 from startd.core.seccomp import Filter
 from startd.images.engine import Engine
 from startd.images.look import Inside, why_not
-from startd.images.store import Images, NoImage, Root
+from startd.images.store import Images, Root
 from startd.runtime import cgroups, procfs, seccomp
-from startd.runtime.interface import Happening
+from startd.runtime.interface import Happening, NoImage
 from startd.runtime.process import ProcessRuntime
 
 log = logging.getLogger(__name__)
@@ -52,6 +52,7 @@ class PodmanRuntime(ProcessRuntime):
         self._waiting: dict[RunId, asyncio.Task[None]] = {}
         """Runs whose image is still being made."""
         self._groups: dict[RunId, str] = {}
+        self._making_base: asyncio.Task[None] | None = None
 
     async def open(self) -> set[RunId]:
         found = await super().open()
@@ -60,6 +61,7 @@ class PodmanRuntime(ProcessRuntime):
         program, filter = _system_calls(self._state)
         group = cgroups.claim_group(f"pesc-{self._identity[:12]}".replace("/", "-"))
         self._ground = Ground("", {}, program, filter, group)
+        self._making_base = asyncio.get_running_loop().create_task(self._make_base())
         return found
 
     def start(self, run: RunId, launch: Launch) -> None:
@@ -72,7 +74,6 @@ class PodmanRuntime(ProcessRuntime):
             self._waiting[run] = asyncio.get_running_loop().create_task(self._start_with_image(run, launch))
 
     async def provide(self, image: str | None) -> None:
-        """Have this image ready; raise NoImage."""
         await self._images.provide(image)
 
     def signal(self, run: RunId, number: int) -> None:
@@ -106,7 +107,7 @@ class PodmanRuntime(ProcessRuntime):
             _signal_all(pid, signal.SIGCONT)
 
     async def close(self, leave: bool) -> None:
-        for waiting in self._waiting.values():
+        for waiting in (*self._waiting.values(), *([self._making_base] if self._making_base else [])):
             waiting.cancel()
         if leave and not self._living:
             await self._images.close()
@@ -115,6 +116,13 @@ class PodmanRuntime(ProcessRuntime):
         await super().close(leave)
 
     # --- starting ------------------------------------------------------------------------
+
+    async def _make_base(self) -> None:
+        """Have the default image before somebody waits for it."""
+        try:
+            await self._images.provide(None)
+        except (NoImage, OSError) as error:
+            log.warning("the default image is not ready: %s", error)
 
     async def _start_with_image(self, run: RunId, launch: Launch) -> None:
         assert launch.box is not None
@@ -153,7 +161,8 @@ class PodmanRuntime(ProcessRuntime):
         if ground.group is not None:
             self._groups[run] = f"{ground.group.path}/{name}"
         self._ask(["contain", key, self._launcher(launch.sandbox, name), self._environment, launch.sandbox,
-                   launch.stdin, launch.stdout, launch.stderr])
+                   launch.stdin, launch.stdout, launch.stderr, f"{self._state}/crun/{name}/exec.fifo",
+                   pids_by_user(box, ground)])
 
     def _can_start(self, run: RunId, launch: Launch, box: Box, root: Root) -> bool:
         """Whether its program would start in there; if not, that is told."""
@@ -177,7 +186,7 @@ class PodmanRuntime(ProcessRuntime):
     def _launcher(self, sandbox: str, name: str) -> list[str]:
         manager = "disabled" if self._ground.group is None else "cgroupfs"
         return [self._engine.crun, f"--root={self._state}/crun", f"--log=file:{sandbox}/log", "--log-format=text",
-                f"--cgroup-manager={manager}", "run", "--detach", f"--pid-file={sandbox}/pid",
+                f"--cgroup-manager={manager}", "create", f"--pid-file={sandbox}/pid",
                 f"--bundle={sandbox}", name]
 
     # --- when it is over -----------------------------------------------------------------

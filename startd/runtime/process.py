@@ -16,7 +16,7 @@ from contract.vocabulary import RunId
 from startd.core.events import Begun, Over, Usage
 from startd.core.launch import Launch
 from startd.runtime import procfs
-from startd.runtime.interface import Happening, SpawnFailed
+from startd.runtime.interface import Happening, NoImage, SpawnFailed
 from startd.runtime.keeperlink import KeeperLink
 from startd.runtime.usage import UsageWatch
 
@@ -55,6 +55,10 @@ class ProcessRuntime:
         for record in [*begun, *over]:
             loop.call_soon(self._on_message, record)
         return {self._run(record[1]) for record in [*begun, *over]}
+
+    async def provide(self, image: str | None) -> None:
+        if image is not None:
+            raise NoImage(f"This machine runs plain processes: it has no containers, and no image {image}.")
 
     def start(self, run: RunId, launch: Launch) -> None:
         self._launches[run] = launch

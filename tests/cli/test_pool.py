@@ -3,7 +3,7 @@
 import json
 import os
 
-from cli.daemons import Setup, connected, expected_daemons, last_lines, read_setup
+from cli.daemons import Setup, connected, expected_daemons, how_jobs_run, last_lines, read_setup
 from cli.pool import main, uptime
 from contract.places import Places
 
@@ -64,10 +64,13 @@ def test_stopping_what_does_not_run_says_so_and_is_no_failure(call, tmp_path):
     assert not (tmp_path / "state").exists()
 
 
-def test_the_podman_runtime_is_refused_with_words(call, tmp_path):
-    shown = call(main, "start", "--runtime", "podman")
-    assert shown.code == 1 and "later version" in shown.err and "--runtime process" in shown.err
-    assert not (tmp_path / "state").exists()
+def test_whether_jobs_are_in_containers_is_said_with_the_reason_if_not():
+    contained = {"Name": "a", "PescRuntime": "podman"}
+    bare = {"Name": "b", "PescRuntime": "process", "PescNoContainers": "podman is not on this machine"}
+    assert how_jobs_run([contained]) == "Jobs run in containers of their own (rootless Podman)."
+    assert how_jobs_run([contained, bare | {"State": "Offline"}]) == how_jobs_run([contained])
+    said = how_jobs_run([contained, bare])
+    assert "without a container" in said and said.endswith("Why: podman is not on this machine.")
 
 
 def test_an_unknown_runtime_or_a_pool_of_nothing_is_a_wrong_call(call):

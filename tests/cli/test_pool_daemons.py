@@ -44,7 +44,7 @@ def kill(daemon):
 
 
 def test_a_pool_comes_up_once_comes_back_as_it_was_and_goes_down(pool):
-    code, out, err = pool("start", "--startds", "2", "--cpus", "3")
+    code, out, err = pool("start", "--startds", "2", "--cpus", "3", "--runtime", "process")
     assert (code, err) == (0, "") and "The pool is ready" in out and "without a container" in out
     assert oct(pool.state.stat().st_mode)[-3:] == "700"
     before = pool.daemons()
@@ -62,7 +62,7 @@ def test_a_pool_comes_up_once_comes_back_as_it_was_and_goes_down(pool):
     assert code == 1 and "Not running: schedd, startd" in err and "pesc_pool start" in err
 
     # Two at once: the work is done once.
-    both = [pool.begin("start"), pool.begin("start")]
+    both = [pool.begin("start", "--runtime", "process"), pool.begin("start", "--runtime", "process")]
     answers = [(child.communicate(), child.returncode) for child in both]
     assert [code for _, code in answers] == [0, 0], answers
     assert sorted("is ready" in out for (out, _), _ in answers) == [False, True]
@@ -80,6 +80,6 @@ def test_a_pool_comes_up_once_comes_back_as_it_was_and_goes_down(pool):
 def test_a_daemon_that_cannot_start_is_told_with_the_end_of_its_log(pool):
     pool.state.mkdir()
     (pool.state / "schedd").write_text("a file in the place of the folder")
-    code, _, err = pool("start")
+    code, _, err = pool("start", "--runtime", "process")
     assert code == 1
     assert "The schedd ended while it was starting" in err and "schedd.log" in err and "    | " in err

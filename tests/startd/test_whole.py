@@ -35,7 +35,8 @@ class Pool:
     async def begin(self, *flags: str) -> None:
         with open(self.state / "words", "ab") as words:
             self.startd = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "startd", "--name", "m1", "--state", str(self.state), "--cpus", "4", *flags,
+                sys.executable, "-m", "startd", "--name", "m1", "--state", str(self.state), "--cpus", "4",
+                "--runtime", "process", *flags,
                 cwd=ROOT, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=words)
 
     async def kill(self) -> None:

@@ -166,7 +166,7 @@ class House:
     # --- daemons -------------------------------------------------------------------------
 
     def start(self, *flags):
-        self.do("pool", "start", *flags)
+        self.do("pool", "start", "--runtime", "process", *flags)
 
     def stop(self):
         self.do("pool", "stop")

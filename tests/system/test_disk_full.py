@@ -85,7 +85,7 @@ def test_a_schedd_without_room_says_so_loses_nothing_and_goes_on_when_there_is_r
 def test_a_startd_without_room_gives_its_jobs_back_and_runs_them_when_there_is_room(house, how):
     house.start_schedd()
     disk = FullDisk(house, how, house.state / "startd-small",
-                    ["startd", "--name", "small", "--cpus", "2", "--disk", "9000"], "welcome")
+                    ["startd", "--name", "small", "--runtime", "process", "--cpus", "2", "--disk", "9000"], "welcome")
     house.write("writes.sh", "#!/bin/sh\necho hello\n" + "# ballast\n" * 20_000)
     disk.fill()
     cluster = house.submit("executable = writes.sh\nrequest_disk = 1M\nqueue 1\n")

@@ -1,0 +1,88 @@
+"""Which runtime this startd has: containers where they were proven to work, else plain processes."""
+
+import logging
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from dsl.classad.literals import quote
+from startd.images.engine import CannotContain, find_engine
+from startd.runtime.interface import Happening, Runtime
+from startd.runtime.podman import PodmanRuntime
+from startd.runtime.process import ProcessRuntime
+from startd.runtime.trial import Abilities, prove
+
+log = logging.getLogger(__name__)
+
+RUNTIMES = ("auto", "podman", "process")
+
+Make = Callable[[Callable[[Happening], None]], Runtime]
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """A runtime, and what the machine's ad says of it."""
+
+    contains: bool
+    make: Make
+    attributes: dict[str, str]
+
+
+async def choose(asked: str, state: str, identity: str) -> Chosen:
+    """The runtime that was asked for; `auto` tries containers first. Raise CannotContain where only they would do.
+
+    Runs of an earlier start that are still there decide: their keeper cannot change its kind.
+    """
+    left = _kind_of_keeper(state)
+    if left is not None and asked not in ("auto", left):
+        log.warning("runs of the %s runtime are left from before; this startd goes on with that until it is "
+                    "restarted without them", left)
+    if (left or asked) == "process":
+        return _process(state, identity)
+    try:
+        engine = find_engine()
+        abilities = await prove(engine, state)
+    except CannotContain as error:
+        if asked == "podman" or left == "podman":
+            raise
+        log.warning("jobs run as plain processes, without containers: %s", error)
+        return _process(state, identity, str(error))
+    return Chosen(True, lambda tell: PodmanRuntime(state, identity, tell, engine), _attributes(abilities))
+
+
+def _process(state: str, identity: str, why: str = "") -> Chosen:
+    said = {"PescNoContainers": quote(why)} if why else {}
+    return Chosen(False, lambda tell: ProcessRuntime(state, identity, tell), {
+        "PescRuntime": '"process"', "HasContainer": "false", "HasDocker": "false", "HasDockerURL": "false",
+        "HasMemoryLimit": "true", "HasDiskLimit": "false", "HasPidsLimit": "false", "HasNetworkIsolation": "false",
+        **said,
+    })
+
+
+def _attributes(abilities: Abilities) -> dict[str, str]:
+    return {
+        "PescRuntime": '"podman"', "HasContainer": "true", "HasDocker": "true", "HasDockerURL": "true",
+        "HasMemoryLimit": "true", "HasDiskLimit": "true", "HasPidsLimit": _truth(abilities.pids_limit),
+        "HasNetworkIsolation": _truth(abilities.network_isolation),
+        # Of the languages, what the default image has: others come with an image of their own.
+        "HasPython": "true", "HasR": "false", "HasJulia": "false", "HasOctave": "false",
+        "HasJava": "false",
+    }
+
+
+def _kind_of_keeper(state: str) -> str | None:
+    """Which kind of keeper lives in this folder, if one does."""
+    try:
+        with open(f"{state}/keeper.pid") as file:
+            pid = int(file.read())
+        with open(f"/proc/{pid}/cmdline", "rb") as file:
+            if b"startd.runtime.keeper" not in file.read():
+                return None
+        inside = os.readlink(f"/proc/{pid}/ns/user") != os.readlink("/proc/self/ns/user")
+    except (OSError, ValueError):
+        return None
+    return "podman" if inside else "process"
+
+
+def _truth(holds: bool) -> str:
+    return "true" if holds else "false"
