@@ -15,8 +15,9 @@ lines, each a JSON list of messages:
               stdin, stdout, stderr, file_bytes]    ["begun", key, pid, boot_seconds, at,
     ["contain", key, argv, environment, folder,               start_seconds, start_cpu_seconds]
               stdin, stdout, stderr, gate, pids]    ["failed", key, errno, where, words]
-    ["signal", key, number]   its process group     ["over", key, code, signal, began_at, ended_at,
-    ["kill", key]             group and strays               user_seconds, system_seconds, peak_kib]
+    ["signal", key, number]   its process group;    ["over", key, code, signal, began_at, ended_at,
+                              STOP, CONT: strays             user_seconds, system_seconds, peak_kib]
+    ["kill", key]             group and strays
     ["belongs", key, [pid…]]  seen in its tree
     ["forget", [key…]]
     ["shutdown"]              leave when all is over
@@ -173,6 +174,8 @@ class Keeper:
             case ["signal", key, number]:
                 if key in self.living:
                     _signal_group(self.living[key], number)
+                    if number in (signal.SIGSTOP, signal.SIGCONT):
+                        self._signal_escaped(key, number)
             case ["kill", key]:
                 self._kill(key)
             case ["belongs", key, pids]:
@@ -265,6 +268,12 @@ class Keeper:
                 self.kin.remember(key, list(procfs.descendants([pid])))
             _signal_group(pid, signal.SIGKILL)
             self.kin.kill_strays({key}, self.living.keys() - {key})
+
+    def _signal_escaped(self, key: str, number: int) -> None:
+        """Nobody goes on by having left the group while the others stand still."""
+        for pid in self.kin.escaped(key, self.living[key], self.living.keys()):
+            with suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, number)
 
     # --- what happens to the processes ---------------------------------------------------
 

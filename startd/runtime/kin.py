@@ -62,6 +62,17 @@ class Kin:
             self._owners.clear()
         return left
 
+    def escaped(self, key: str, main: int, living: Set[str]) -> list[int]:
+        """What belongs to `key`, whose main process is `main`, and has left its group."""
+        strays = [pid for pid in self._strays()
+                  if (self._owners.get(pid) or self._owner(pid, frozenset(), living)) == key]
+        found = []
+        for pid in procfs.descendants([main, *strays]):
+            stat = procfs.read_stat(pid) if pid != main else None
+            if stat is not None and stat.group != main:
+                found.append(pid)
+        return found
+
     def marked(self) -> list[tuple[int, str]]:
         """Every process of the machine that carries a marker of this startd, oldest first."""
         found = []

@@ -197,6 +197,18 @@ def test_a_suspended_job_stands_still_until_it_is_resumed(stage: Stage):
     assert stage.wait(Over).exit_code == 6
 
 
+def test_what_has_left_a_suspended_jobs_group_stands_still_too(stage: Stage):
+    stage.sh("(setsid sh -c 'echo $$ > pid; while :; do :; done' &) ; while [ ! -s pid ]; do sleep 0.01; done; "
+             "echo $$ > main; exec sleep 300")
+    pid, main = stage.pid_from("pid"), stage.pid_from("main")
+    stage.suspend()
+    stage.until(lambda: (state_of(pid), state_of(main)) == ("T", "T"))
+    stage.resume()
+    stage.until(lambda: "T" not in (state_of(pid), state_of(main)))
+    stage.kill()
+    stage.wait(Over)
+
+
 def test_what_a_job_leaves_in_its_group_is_gone_when_it_is_over(stage: Stage):
     stage.sh("sleep 300 & echo $! > pid; exit 0")
     assert stage.wait(Over).exit_code == 0
