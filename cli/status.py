@@ -1,6 +1,7 @@
 """pesc_status: the machines of the pool, what they have and what is free."""
 
 import argparse
+import time
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -17,13 +18,13 @@ pesc_status -constraint 'Cpus >= 4' -af Name Cpus Memory
 """
 HEADING = ("Name", "OpSys", "Arch", "State", "Activity", "LoadAv", "Mem", "Cpus")
 ATTRIBUTES = ("Name OpSys Arch State Activity LoadAvg TotalLoadAvg Memory FreeMemory Cpus FreeCpus "
-              "PescOwnerStep PescOwnerWhy").split()
+              "PescOwnerStep PescOwnerWhy PescOwnerSince").split()
 
 OWNER_STEPS = {
     "no_new_work": "no new jobs start there",
-    "throttle": "its jobs are slowed down, no new ones start",
-    "freeze": "its jobs are suspended, no new ones start",
-    "leave": "its jobs leave, no new ones start",
+    "throttle": "its jobs are slowed down and no new ones start",
+    "freeze": "its jobs are suspended and no new ones start",
+    "leave": "its jobs leave and no new ones start",
 }
 """What it means that a machine's runs give way to its owner, by `PescOwnerStep`."""
 
@@ -47,7 +48,7 @@ def command(arguments: list[str]) -> int:
         if not chosen.totals:
             say(machines_table(ads))
             say("")
-            if notes := owners_notes(ads):
+            if notes := owners_notes(ads, time.time()):
                 say(notes + "\n")
         say(totals_line(ads))
     return DONE
@@ -87,12 +88,19 @@ def machines_table(ads: Iterable[Ad]) -> str:
                     colalign=("left",) * 5 + ("right",) * 3 if rows else None)
 
 
-def owners_notes(ads: Iterable[Ad]) -> str:
-    """A line for every machine that gives way to its owner: why, and what follows."""
+def owners_notes(ads: Iterable[Ad], now: float) -> str:
+    """A line for every machine that gives way to its owner: why, and what follows since when."""
     return "\n".join(
-        f"{_text(ad, 'Name')}: {plain(shown(get(ad, 'PescOwnerWhy', '')), 100)}; {OWNER_STEPS[step]}."
+        f"{_text(ad, 'Name')}: {plain(shown(get(ad, 'PescOwnerWhy', '')), 100)}; "
+        f"{OWNER_STEPS[step]}, for {_lasting(ad, now)}."
         for ad in sorted(ads, key=lambda ad: str(get(ad, "Name", "")))
         if (step := get(ad, "PescOwnerStep")) in OWNER_STEPS and get(ad, "State") != "Offline")
+
+
+def _lasting(ad: Ad, now: float) -> str:
+    since = get(ad, "PescOwnerSince")
+    seconds = int(max(0.0, now - since)) if isinstance(since, int | float) else 0
+    return f"{seconds} s" if seconds < 120 else f"{seconds // 60} min" if seconds < 7200 else f"{seconds // 3600} h"
 
 
 def totals_line(ads: Sequence[Ad]) -> str:

@@ -162,6 +162,8 @@ def machine_ad(pool: Pool, machine: Machine, now: float) -> Ad:
         "Activity": _activity(machine),
         "LastHeardFrom": int(machine.last_heard_at),
     }
+    if machine.owner_step != "free":
+        own["PescOwnerSince"] = int(machine.owner_step_since[1])
     if machine.avoid_until > now:
         own["PescAvoidedUntil"] = int(machine.avoid_until)
     ad = Ad(parent=machine.ad)

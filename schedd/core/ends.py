@@ -117,7 +117,8 @@ def _settle(pool: Pool, cluster: Cluster, job: Job, end: RunEnd, now: float) -> 
         case Fate.AGAIN:
             if job.status == JobStatus.HELD:
                 return
-            job.evictions += end.reason is not EndReason.EXITED
+            # A machine that took nothing on, because its owner came meanwhile, has taken nothing away.
+            job.evictions += end.started if end.reason is EndReason.EVICTED else end.reason is not EndReason.EXITED
             say(pool, cluster, job.proc, "evicted", now, job.last_machine, reason=verdict.reason,
                 wall_seconds=round(end.wall_seconds, 3), user_seconds=round(end.user_seconds, 6),
                 system_seconds=round(end.system_seconds, 6))

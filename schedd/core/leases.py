@@ -44,6 +44,7 @@ def move_clocks(pool: Pool, now: float, jump: float) -> None:
     for machine in pool.machines.values():
         machine.last_heard_at += jump
         machine.avoid_until += jump if machine.avoid_until else 0.0
+        machine.owner_step_since = machine.owner_step_since[0], machine.owner_step_since[1] + jump
         for run_id in machine.claims:
             job = pool.job(run_id.cluster, run_id.proc)
             if job is not None and job.run is not None and job.run.suspended_at is not None:

@@ -42,8 +42,8 @@ class Machine:
     """The record and what lives only in memory."""
 
     __slots__ = (
-        "ad", "ahead", "avoid_until", "claims", "devices", "faults", "last_heard_at", "link", "out_of_touch", "record",
-        "run_seconds", "version",
+        "ad", "ahead", "avoid_until", "claims", "devices", "faults", "last_heard_at", "link", "out_of_touch",
+        "owner_step_since", "record", "run_seconds", "version",
     )
 
     def __init__(self, record: MachineRecord, now: float) -> None:
@@ -65,6 +65,8 @@ class Machine:
         self.faults = 0
         """Runs in a row that it failed to carry out."""
         self.avoid_until = 0.0
+        self.owner_step_since = self.owner_step, now
+        """`owner_step`, as noted last, and since when."""
 
     @property
     def name(self) -> str:
@@ -105,6 +107,10 @@ class Machine:
     def owner_step(self) -> str:
         """How far its runs have given way to its owner; "free" if they need not."""
         return self.record.ad.get("PescOwnerStep", "free").strip('"')
+
+    def note_owner_step(self, now: float) -> None:
+        if self.owner_step != self.owner_step_since[0]:
+            self.owner_step_since = self.owner_step, now
 
     def may_take(self, now: float) -> bool:
         return self.link is not None and self.avoid_until <= now and self.owner_step == "free"

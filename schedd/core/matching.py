@@ -102,6 +102,7 @@ def refile(pool: Pool, cluster: Cluster, now: float) -> None:
 
 def heed_machine(pool: Pool, machine: Machine, now: float) -> None:
     """A machine's ad is new: see whether its expressions read job attributes that mattered to nobody before."""
+    machine.note_owner_step(now)
     reads: set[str] = set()
     for name in ("Requirements", "START", "RANK"):
         expression = machine.ad.get(name)

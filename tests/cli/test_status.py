@@ -1,6 +1,6 @@
 """pesc_status."""
 
-from cli.status import machines_table, main, names_constraint, totals_line
+from cli.status import machines_table, main, names_constraint, owners_notes, totals_line
 
 MACHINE = {"Name": "lab-1", "Machine": "lab-1", "OpSys": "LINUX", "Arch": "X86_64", "State": "Unclaimed",
            "Activity": "Idle", "LoadAvg": 0.25, "FreeMemory": 1024, "Memory": 4096, "FreeCpus": 3.0, "Cpus": 4.0}
@@ -29,6 +29,15 @@ def test_the_totals_add_up_what_is_free():
 def test_a_machine_that_is_away_has_nothing_to_give():
     assert totals_line([MACHINE, {**MACHINE, "State": "Offline"}]) == (
         "Total: 2 machines, 1 of them offline; 3 of 4 cpus and 1,024 of 4,096 MiB of memory free")
+
+
+def test_a_machine_that_gives_way_to_its_owner_says_why_and_since_when():
+    owned = {**MACHINE, "State": "Claimed", "PescOwnerStep": "throttle", "PescOwnerWhy": "somebody is at the keyboard"}
+    free = {**MACHINE, "PescOwnerStep": "free", "PescOwnerWhy": ""}
+    away = {**owned, "State": "Offline"}
+    assert owners_notes([{**owned, "PescOwnerSince": 1000}, free, away, MACHINE], 1003.5) == (
+        "lab-1: somebody is at the keyboard; its jobs are slowed down and no new ones start, for 3 s.")
+    assert owners_notes([{**owned, "PescOwnerSince": 1000, "PescOwnerStep": "leave"}], 1000 + 7300).endswith("for 2 h.")
 
 
 def test_machines_are_named_by_a_constraint_that_a_name_cannot_break():

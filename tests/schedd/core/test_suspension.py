@@ -4,10 +4,13 @@ import sqlite3
 
 import pytest
 
+from contract.messages import AdChanged
 from contract.vocabulary import EndReason, JobStatus, Phase
+from schedd.api.jobs import machine_ad
 from schedd.core.ads import dynamic
 from schedd.core.leases import move_clocks
 from schedd.core.restored import restore
+from schedd.core.runs import on_ad
 from schedd.store.rows import saved as saved_rows
 from schedd.store.rows import statements
 from schedd.store.schema import LOAD, SCHEMA
@@ -135,6 +138,56 @@ def test_a_clock_that_jumps_makes_no_suspension_longer(lab):
     lab.now += 3600
     resume(lab)
     assert lab.job(1).suspended_seconds == 0
+
+
+# --- its machine -------------------------------------------------------------------------
+
+THROTTLED = {"PescOwnerStep": '"throttle"', "PescOwnerWhy": '"somebody is at the keyboard"'}
+
+
+def shown(lab):
+    machine = lab.pool.machines["lab-7"]
+    ad = machine_ad(lab.pool, machine, lab.now)
+    return ad.evaluate("State"), ad.evaluate("Activity")
+
+
+def test_a_machine_whose_owner_is_there_is_offered_no_job_until_it_is_free_again():
+    lab = Lab()
+    link = lab.connect(ad=THROTTLED)
+    lab.submit()
+    assert lab.granted(link) == []
+    lab.do(on_ad, link, AdChanged({"PescOwnerStep": '"free"'}))
+    assert lab.granted(link) == [RUN]
+
+
+def test_a_machine_shows_its_state_by_htcondors_names_and_since_when():
+    lab = Lab()
+    link = lab.connect()
+    assert shown(lab) == ("Unclaimed", "Idle")
+    lab.now += 10
+    lab.do(on_ad, link, AdChanged(dict(THROTTLED)))
+    assert shown(lab) == ("Owner", "Idle")
+    lab.do(on_ad, link, AdChanged({"PescOwnerStep": '"free"'}))
+    lab.submit()
+    assert shown(lab) == ("Claimed", "Busy")
+    lab.now += 10
+    for step, activity in (("throttle", "Busy"), ("freeze", "Suspended"), ("leave", "Vacating")):
+        lab.do(on_ad, link, AdChanged({"PescOwnerStep": f'"{step}"'}))
+        assert shown(lab) == ("Claimed", activity)
+    lab.now += 5
+    assert machine_ad(lab.pool, lab.pool.machines["lab-7"], lab.now).evaluate("PescOwnerSince") == int(lab.now - 5)
+
+
+def test_a_refusal_because_the_owner_came_meanwhile_costs_the_job_nothing():
+    lab = Lab()
+    lab.submit()
+    link = lab.connect()
+    lab.end(link, RUN, EndReason.EVICTED, started=False, message="lab-7 takes no new work now")
+    assert lab.status(1) == IDLE
+    assert (lab.job(1).evictions, lab.job(1).faults, lab.job(1).starts) == (0, 0, 0)
+
+
+# --- and after a restart -----------------------------------------------------------------
 
 
 def test_a_suspended_job_is_suspended_after_a_restart_of_the_schedd():
