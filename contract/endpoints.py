@@ -52,6 +52,8 @@ ENDPOINTS = (
     Endpoint("history", "GET", "/v1/history", PEOPLE, "Ads of jobs that have left the queue, latest first",
              ("id", "owner", "constraint", "attributes", "limit")),
     Endpoint("act", "POST", "/v1/actions", PEOPLE, "Hold, release, remove or prioritise jobs (Action → ActionAnswer)"),
+    Endpoint("drain", "POST", "/v1/drains", ADMINS,
+             "Empty a machine with notice, or take it back into service (DrainOrder → DrainAnswer)"),
     Endpoint("machines", "GET", "/v1/machines", PEOPLE, "Ads of the machines", ("constraint", "attributes")),
     Endpoint("events", "GET", "/v1/events", PEOPLE,
              "Server-sent events; resumes after `since` or Last-Event-ID. With counts=1 only `counts` events: "

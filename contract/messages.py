@@ -5,7 +5,8 @@ list of messages. Everything here may be lost, doubled, late or out of order:
 
 * a `Grant` or `Stop` that comes twice is harmless, both are keyed by the run;
 * an `Ended` is sent again until its `Acknowledge` arrives;
-* a `Beat` lists what the startd holds, so each end mends what the other missed.
+* a `Beat` lists what the startd holds, so each end mends what the other missed;
+* the last `Checkpointed` of a run is said again with every new connection, and with its end.
 
 No instant crosses the wire, only durations: clocks differ.
 """
@@ -96,6 +97,16 @@ class Program(msgspec.Struct, frozen=True, omit_defaults=True):
     network: bool = False
     """Whether it may reach the network; without a container nothing keeps it from that."""
     pids_limit: int | None = None
+    checkpoint: Content | None = None
+    """The tree that its checkpoint folder begins with: what an earlier run left there."""
+    checkpoint_files: list[str] | None = None
+    """Without the contract: the files of its folder that are its checkpoint (none named: what is new there)."""
+    checkpoint_on_evict: bool = True
+    """Whether what it left behind is a checkpoint too when it had to leave."""
+    checkpoint_every: float = 0.0
+    """So many seconds apart are checkpoints taken while it runs; 0: never."""
+    checkpoint_exit_code: int | None = None
+    """The exit code that says: checkpointed, run me again."""
 
 
 class OutputFile(msgspec.Struct, frozen=True, array_like=True):
@@ -105,6 +116,15 @@ class OutputFile(msgspec.Struct, frozen=True, array_like=True):
     sha256: str
     size: int
     executable: bool = False
+
+
+class Checkpoint(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A checkpoint folder as it was, whole. Its contents are with the schedd already."""
+
+    content: Content
+    files: int
+    size: int
+    """Of its files together, in bytes."""
 
 
 class RunEnd(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -131,6 +151,12 @@ class RunEnd(msgspec.Struct, frozen=True, omit_defaults=True):
     start_seconds: float = 0.0
     """What it took to make its container, by the clock, and of processor time; not part of the times above."""
     start_cpu_seconds: float = 0.0
+    checkpoint: Checkpoint | None = None
+    """The last one that was taken of it."""
+    covered_seconds: float = 0.0
+    """How much of `wall_seconds` that checkpoint keeps: until its folder last changed."""
+    checkpoint_trouble: str = ""
+    """Why a later one was not taken, in words."""
 
 
 class HeldRun(msgspec.Struct, frozen=True, array_like=True):
@@ -194,6 +220,19 @@ class Used(msgspec.Struct, frozen=True, tag="used"):
     gpu_memory_mib: float = 0.0
 
 
+class Checkpointed(msgspec.Struct, frozen=True, tag="checkpointed"):
+    """A checkpoint was taken of a run that goes on, or could not be."""
+
+    run: RunId
+    number: int
+    """Rises with every one that is said on a connection: what was overtaken counts for nothing."""
+    checkpoint: Checkpoint | None
+    age_seconds: float = 0.0
+    """How long before this was said its folder last changed."""
+    trouble: str = ""
+    """Why none was taken, in words."""
+
+
 class Ended(msgspec.Struct, frozen=True, tag="ended"):
     """A run is over. Kept by the startd, and sent again, until acknowledged.
 
@@ -251,6 +290,10 @@ class Stop(msgspec.Struct, frozen=True, tag="stop"):
 
     run: RunId
     why: str
+    evict: bool = False
+    """Its machine is to be emptied: it is reported as evicted."""
+    keep: bool = True
+    """The job will run again: a last checkpoint is wanted."""
 
 
 class Acknowledge(msgspec.Struct, frozen=True, tag="ack"):
@@ -274,7 +317,7 @@ class Unwatch(msgspec.Struct, frozen=True, tag="unwatch"):
     watch: int
 
 
-FromStartd = Hello | Beat | AdChanged | Progressed | Used | Ended | OutputChunk
+FromStartd = Hello | Beat | AdChanged | Progressed | Used | Checkpointed | Ended | OutputChunk
 FromSchedd = Welcome | Refused | Grant | Stop | Acknowledge | Watch | Unwatch
 
 encode = msgspec.json.Encoder().encode

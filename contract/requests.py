@@ -80,6 +80,24 @@ class ActionAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
     refused: list[str] = []
 
 
+class DrainOrder(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Empty a machine: its runs may go on for `seconds` more, and nothing new starts; or take it back."""
+
+    machine: str
+    seconds: float = 0.0
+    back: bool = False
+    reason: str = ""
+
+
+class DrainAnswer(msgspec.Struct, frozen=True):
+    """Whether it is being emptied now, how long its runs may go on, and how many there are."""
+
+    machine: str
+    draining: bool
+    seconds: float
+    runs: int
+
+
 class Totals(msgspec.Struct, omit_defaults=False):
     """Jobs of a batch, a user or the pool by state."""
 
@@ -114,7 +132,7 @@ class Event(msgspec.Struct, frozen=True, omit_defaults=True):
     """Something that happened to a job, or (`proc` -1) to a whole cluster at once.
 
     `kind`: submitted, executing, usage, evicted, terminated, held, released, removed,
-    disconnected, reconnected, priority. `detail` depends on the kind; see
+    disconnected, reconnected, priority, checkpointed. `detail` depends on the kind; see
     docs/reference/events.md.
     """
 

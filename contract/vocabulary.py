@@ -23,6 +23,10 @@ MAX_NAME_CHARACTERS = 255
 MAX_KEY_CHARACTERS = 64
 
 
+CHECKPOINT_EXIT_CODE = 85
+"""A program of the contract that ends with it says: checkpointed, run me again. HTCondor's habit."""
+
+
 class JobStatus(IntEnum):
     """HTCondor's states of a job, with its numbers."""
 
@@ -83,6 +87,7 @@ class HoldCode(IntEnum):
     BROKEN_DESCRIPTION = 105
     TOO_MANY_FAULTS = 106
     GPU_MEMORY = 107
+    NO_PROGRESS = 108
 
 
 class JobId(NamedTuple):

@@ -75,7 +75,8 @@ def states() -> str:
     lines += ["    ended --> [*]", "```\n", f"The phases: {', '.join(f'`{phase}`' for phase in Phase)}.\n",
               "## How a run ends\n", "| Reason | What becomes of the job |", "|---|---|"]
     fates = {
-        EndReason.EXITED: "completed, unless `on_exit_hold`, `on_exit_remove` or `max_retries` say otherwise",
+        EndReason.EXITED: "completed, unless `on_exit_hold`, `on_exit_remove` or `max_retries` say otherwise; with its "
+                          "checkpoint exit code back to the queue",
         EndReason.STOPPED: "it was held or removed; that stands",
         EndReason.EVICTED: "back to the queue",
         EndReason.MEMORY: "held, with what was asked and what was used",

@@ -98,6 +98,8 @@ def contents_of(grant: Grant) -> Iterable[Content]:
         yield program.content
     if program.stdin is not None:
         yield program.stdin
+    if program.checkpoint is not None:
+        yield program.checkpoint
     for named in itertools.chain(program.inputs, program.shared):
         yield named.content
 

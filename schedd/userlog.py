@@ -92,6 +92,9 @@ def _job_body(event: Event, host: str) -> tuple[int, str]:
             return 6, (f"Image size of job updated: {memory_mib * 1024}\n"
                        f"\t{memory_mib}  -  MemoryUsage of job (MB)\n"
                        f"\t{memory_mib * 1024}  -  ResidentSetSize of job (KB)\n")
+        case "checkpointed":
+            return 3, (f"Job was checkpointed.\n{_cpu_times('Run', detail)}"
+                       f"\t{_whole(detail.get('bytes'))}  -  Run Bytes Sent By Job For Checkpoint\n")
         case "evicted":
             return 4, (f"Job was evicted.\n\t(0) CPU times\n{_cpu_times('Run', detail)}{_bytes_moved('Run', 0)}"
                        f"{_line(detail.get('reason'))}")

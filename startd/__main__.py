@@ -31,12 +31,13 @@ from startd.core.ladder import PRESETS
 from startd.core.startd import StartdCore
 from startd.dial import Pool
 from startd.files.cache import DEFAULT_LIMIT_BYTES, Cache
+from startd.files.checkpoints import LARGEST_BYTES, Checkpoints
 from startd.files.journal import Journal
 from startd.files.sandbox import Sandboxes
 from startd.files.transfer import Transfer
 from startd.images.engine import CannotContain
 from startd.loop import Loop
-from startd.monitors import machine
+from startd.monitors import machine, spot
 from startd.monitors.gpus import LIMIT, GpuWatch
 from startd.monitors.nvml import Gpus
 from startd.monitors.owner import OwnerWatch, attributes
@@ -71,6 +72,10 @@ class Settings:
     """Where programs are looked for, and the PATH of jobs without containers."""
     runtime: str = "auto"
     """podman: in containers; process: without; auto: in containers where that works."""
+    spot: str = ""
+    """The provider whose notices are heeded; "" for none."""
+    largest_checkpoint_bytes: int = LARGEST_BYTES
+    """What is larger is not copied off the machine; the job is told, and its last smaller one stands."""
 
 
 def main() -> None:
@@ -93,7 +98,8 @@ def main() -> None:
         sys.exit(f"pesc_startd: --owner-config: {error}")
     settings = Settings(chosen.name, state_folder(chosen.state), chosen.pool or os.environ.get("PESC_POOL"),
                         machine.Offer(chosen.cpus, chosen.memory, chosen.disk), chosen.start, owner, chosen.cache,
-                        chosen.gpus, chosen.gpu_limit, os.environ.get("PATH") or DEFAULT_PATH, chosen.runtime)
+                        chosen.gpus, chosen.gpu_limit, os.environ.get("PATH") or DEFAULT_PATH, chosen.runtime,
+                        chosen.spot or "", chosen.max_checkpoint * 1024**2)
     folder = Places(settings.state).startd(settings.name)
     os.umask(0o022)
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -133,10 +139,12 @@ async def serve(settings: Settings, folder: str) -> None:
     which = _Which(settings.path)
     person = Person(_user(), None if runtime.contains else settings.path)
     sandboxes = Sandboxes(folder, cache, person, which.find, runtime.contains)
-    loop = Loop(core, runtime.make, journal, cache, sandboxes, Transfer(cache, pool.client), see, gpus, watch)
+    transfer = Transfer(cache, pool.client)
+    loop = Loop(core, runtime.make, journal, cache, sandboxes, transfer,
+                Checkpoints(transfer, settings.largest_checkpoint_bytes), see, gpus, watch)
     log.info("startd %s begins", settings.name, extra={"machine": settings.name, "version": VERSION,
                                                        "runs": len(core.runs)})
-    await loop.run(pool.connect, leave)
+    await loop.run(pool.connect, leave, spot.POLLERS[settings.spot]() if settings.spot else None)
     log.info("startd %s ends", settings.name, extra={"machine": settings.name, "kept": len(core.runs)})
 
 
@@ -224,6 +232,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--runtime", default="auto", choices=RUNTIMES,
                         help="how jobs are run: in containers (podman), without (process), or auto, which is in "
                              "containers where that works (default: auto)")
+    parser.add_argument("--spot", choices=sorted(spot.POLLERS),
+                        help="leave in good order when this cloud provider says that it takes the machine away")
+    parser.add_argument("--max-checkpoint", type=int, default=LARGEST_BYTES // 1024**2, metavar="MIB",
+                        help="the largest checkpoint that is taken along when a job leaves (default: %(default)s)")
     parser.add_argument("--log-level", default="info", choices=["debug", "info", "warning", "error"])
     parser.add_argument("--version", action="version", version=f"pesc {VERSION}")
     return parser

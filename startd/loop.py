@@ -25,6 +25,7 @@ from startd.core import words
 from startd.core.events import (
     Action,
     Begun,
+    CheckpointTaken,
     Collect,
     Collected,
     Connected,
@@ -55,6 +56,7 @@ from startd.core.events import (
     Signal,
     Start,
     Suspend,
+    TakeCheckpoint,
     Throttle,
     Tick,
     Unfollow,
@@ -62,11 +64,13 @@ from startd.core.events import (
 from startd.core.launch import Launch
 from startd.core.startd import StartdCore
 from startd.files.cache import Cache, Spoilt
+from startd.files.checkpoints import Checkpoints, Last
 from startd.files.journal import Journal
 from startd.files.outputs import Glance, Leaving, gather, glance, nothing
 from startd.files.sandbox import CannotStart, Sandboxes
 from startd.files.tails import LOOK_SECONDS, Tails
 from startd.files.transfer import CannotTransfer, Transfer
+from startd.monitors import spot
 from startd.monitors.gpus import GpuWatch
 from startd.monitors.owner import OwnerWatch
 from startd.runtime.interface import Happening, NoImage, Runtime, SpawnFailed
@@ -110,7 +114,7 @@ class Loop:
 
     def __init__(self, core: StartdCore, make_runtime: Callable[[Callable[[Happening], None]], Runtime],
                  journal: Journal, cache: Cache, sandboxes: Sandboxes, transfer: Transfer,
-                 see_machine: Callable[[bool], dict[str, str]], gpus: GpuWatch,
+                 checkpoints: Checkpoints, see_machine: Callable[[bool], dict[str, str]], gpus: GpuWatch,
                  owner: OwnerWatch | None = None) -> None:
         self.core = core
         self._runtime = make_runtime(self._on_runtime)
@@ -118,6 +122,7 @@ class Loop:
         self._cache = cache
         self._sandboxes = sandboxes
         self._transfer = transfer
+        self._checkpoints = checkpoints
         self._see_machine = see_machine
         self._owner = owner
         self._throttle = DutyCycle(self._runtime.suspend, self._runtime.resume, lambda: list(core.runs),
@@ -130,6 +135,8 @@ class Loop:
         self._tailing: asyncio.Task[None] | None = None
         self._launches: dict[RunId, tuple[Grant, Launch]] = {}
         self._tasks: dict[RunId, asyncio.Task[None]] = {}
+        self._takes: dict[RunId, asyncio.Task[None]] = {}
+        """Checkpoints of living runs, beside what else goes on with them."""
         self._events: list[Event] = []
         self._working = False
         self._news = asyncio.Event()
@@ -137,8 +144,8 @@ class Loop:
         self._timer: asyncio.TimerHandle | None = None
         self._timer_due = 0.0
 
-    async def run(self, dial: Dial, leave: asyncio.Event) -> None:
-        """Work until `leave` is set; then end the runs, report them, and return."""
+    async def run(self, dial: Dial, leave: asyncio.Event, provider: spot.Poller | None = None) -> None:
+        """Work until `leave` is set or the machine is taken away; then end the runs, report them, and return."""
         self._sandboxes.keep_only(set(self.core.runs))
         found = await self._runtime.open()
         self._machine_seen()
@@ -148,13 +155,20 @@ class Loop:
         if self._owner is not None and self.core.heeds_owner:
             duties.append(asyncio.create_task(self._look_at_owner(self._owner)))
         asked = asyncio.create_task(leave.wait())
+        warned = asyncio.create_task(spot.watch(provider, time.time)) if provider is not None else None
         try:
-            done, _ = await asyncio.wait([*duties, asked], return_when=asyncio.FIRST_COMPLETED)
+            ends = [asked] if warned is None else [asked, warned]
+            done, _ = await asyncio.wait([*duties, *ends], return_when=asyncio.FIRST_COMPLETED)
             for task in done:
                 task.result()
-            await self._leave()
+            if warned is not None and warned.done():
+                notice = warned.result()
+                await self._leave(f"{notice.why}, in {notice.seconds:.0f} seconds.", notice.seconds)
+            else:
+                await self._leave("the startd was told to shut down.")
         finally:
-            for task in (*duties, asked, *self._tasks.values(), *([self._tailing] if self._tailing else [])):
+            besides = [*self._tasks.values(), *self._takes.values(), *([self._tailing] if self._tailing else [])]
+            for task in (*duties, asked, *([warned] if warned else []), *besides):
                 task.cancel()
             if self._timer is not None:
                 self._timer.cancel()
@@ -205,18 +219,21 @@ class Loop:
             case Readopt(grant):
                 self._cache.lacking(grant)  # what it needs is not to go
                 self._runtime.watch(grant.run, _limits(grant, self._sandboxes.path(grant.run)))
+            case TakeCheckpoint(grant):
+                self._take_checkpoint(grant)
             case Signal(run, number):
                 self._runtime.signal(run, number)
             case Kill(run):
                 self._runtime.kill(run)
             case Suspend(run):
                 self._runtime.suspend(run)
+                self._checkpoints.disturb(run)
             case Resume(run):
                 self._runtime.resume(run)
             case Throttle(share):
                 self._throttle.set(share)
-            case Collect(grant):
-                self._collect(grant)
+            case Collect(grant, checkpoint, doubt_seconds):
+                self._collect(grant, checkpoint, doubt_seconds)
             case Recall(grant, _):
                 self._beside(grant.run, self._recall(grant))
             case Discard(run):
@@ -303,7 +320,7 @@ class Loop:
             self.happened(Fetched(grant.run))
 
     def _start(self, grant: Grant) -> None:
-        if self._sandboxes.bytes_to_copy(grant) <= AT_ONCE_BYTES:
+        if grant.program.checkpoint is None and self._sandboxes.bytes_to_copy(grant) <= AT_ONCE_BYTES:
             try:
                 self._launch(grant, self._sandboxes.prepare(grant))
             except CannotStart as error:
@@ -348,9 +365,35 @@ class Loop:
                 happening.errno, happening.where, launch.argv, grant.program, launch.box is not None)
             self.happened(NotBegun(happening.run, reason, message))
 
+    # --- checkpoints ---------------------------------------------------------------------
+
+    def _take_checkpoint(self, grant: Grant) -> None:
+        task = self._takes[grant.run] = asyncio.get_running_loop().create_task(self._take_while_it_runs(grant))
+        task.add_done_callback(lambda done: self._taken(grant.run, done))
+
+    def _taken(self, run: RunId, done: "asyncio.Task[None]") -> None:
+        if self._takes.get(run) is done:
+            del self._takes[run]
+        if not done.cancelled() and (error := done.exception()) is not None:
+            log.error("the checkpoint of run %s failed", run, exc_info=error, extra={"run": str(run)})
+            self.happened(CheckpointTaken(run, None, trouble=f"The startd failed: {type(error).__name__}: {error}."))
+
+    async def _take_while_it_runs(self, grant: Grant) -> None:
+        self.happened(await self._checkpoints.take(grant, self._sandboxes.path(grant.run)))
+
+    async def _collect_with_checkpoint(self, grant: Grant, last: Last) -> None:
+        """Take the last checkpoint, once one that is under way is done; then gather what was left behind."""
+        if (earlier := self._takes.get(grant.run)) is not None:
+            await asyncio.wait([earlier])
+        taken = await self._checkpoints.take(grant, self._sandboxes.path(grant.run), last)
+        await self._collect_long(grant, taken)
+
     # --- after the process ---------------------------------------------------------------
 
-    def _collect(self, grant: Grant) -> None:
+    def _collect(self, grant: Grant, checkpoint: bool, doubt_seconds: float | None) -> None:
+        if checkpoint:
+            self._beside(grant.run, self._collect_with_checkpoint(grant, Last(time.time_ns(), doubt_seconds)))
+            return
         sandbox = self._sandboxes.path(grant.run)
         seen = glance(sandbox, grant.program.contract)
         if seen is Glance.MUCH:
@@ -363,18 +406,18 @@ class Loop:
         else:
             self.happened(_collected(grant.run, leaving))
 
-    async def _collect_long(self, grant: Grant) -> None:
+    async def _collect_long(self, grant: Grant, taken: CheckpointTaken | None = None) -> None:
         sandbox = self._sandboxes.path(grant.run)
-        await self._return(grant, await self._transfer.run(lambda: gather(sandbox, grant.program)))
+        await self._return(grant, await self._transfer.run(lambda: gather(sandbox, grant.program)), taken)
 
-    async def _return(self, grant: Grant, leaving: Leaving) -> None:
+    async def _return(self, grant: Grant, leaving: Leaving, taken: CheckpointTaken | None = None) -> None:
         """Upload what is large; a file that cannot be sent is named, the rest of the result stands."""
         for sha256, (path, size) in leaving.uploads.items():
             try:
                 await self._transfer.upload(sha256, path, size)
             except CannotTransfer as error:
                 leaving.drop(sha256, str(error))
-        self.happened(_collected(grant.run, leaving))
+        self.happened(_collected(grant.run, leaving, taken))
 
     async def _recall(self, grant: Grant) -> None:
         sandbox = self._sandboxes.path(grant.run)
@@ -390,6 +433,9 @@ class Loop:
         task = self._tasks.pop(run, None)
         if task is not None:
             task.cancel()
+        if (take := self._takes.pop(run, None)) is not None:
+            take.cancel()
+        self._checkpoints.forget(run)
         self._runtime.remove(run)
         if not self._sandboxes.discard(run):
             self._transfer.soon(self._sandboxes.sweep)
@@ -507,12 +553,13 @@ class Loop:
 
     # --- leaving -------------------------------------------------------------------------
 
-    async def _leave(self) -> None:
+    async def _leave(self, why: str, seconds: float | None = None) -> None:
         """End all runs and have their ends acknowledged, as far as that can be waited for."""
-        log.info("leaving", extra={"runs": len(self.core.runs)})
+        log.info("leaving: %s", why, extra={"runs": len(self.core.runs)})
         grace = max((run.grant.program.grace_seconds for run in self.core.runs.values()), default=0.0)
-        self.happened(LeaveAsked("the startd was told to shut down."))
-        await self._until(lambda: all(run.end is not None for run in self.core.runs.values()), grace + LEAVE_SECONDS)
+        self.happened(LeaveAsked(why, seconds))
+        patience = grace + LEAVE_SECONDS if seconds is None else seconds
+        await self._until(lambda: all(run.end is not None for run in self.core.runs.values()), patience)
         await self._until(lambda: not self.core.runs or not self.core.is_welcome, ACKNOWLEDGE_SECONDS)
 
     async def _until(self, holds: Callable[[], bool], seconds: float) -> None:
@@ -558,7 +605,7 @@ def frames(messages: list[FromStartd]) -> Iterator[bytes]:
 
 def _run_of(action: Action) -> RunId | None:
     match action:
-        case Fetch(grant) | Start(grant) | Readopt(grant) | Collect(grant) | Recall(grant):
+        case Fetch(grant) | Start(grant) | Readopt(grant) | TakeCheckpoint(grant) | Collect(grant) | Recall(grant):
             return grant.run
         case Signal(run) | Kill(run) | Suspend(run) | Resume(run) | Discard(run):
             return run
@@ -571,6 +618,6 @@ def _limits(grant: Grant, sandbox: str) -> Launch:
                   grant.program.memory_limit_mib, grant.program.disk_limit_kib)
 
 
-def _collected(run: RunId, leaving: Leaving) -> Collected:
+def _collected(run: RunId, leaving: Leaving, taken: CheckpointTaken | None = None) -> Collected:
     return Collected(run, leaving.stdout, leaving.stderr, leaving.files, leaving.warnings, leaving.blobs,
-                     leaving.total_bytes // 1024)
+                     leaving.total_bytes // 1024, taken)

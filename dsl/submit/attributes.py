@@ -131,7 +131,8 @@ _SPECIAL = (
     Maker(("parallel", "same_client", "gpu_sharing"), pesc.group, True),
     Maker(("rooms",), pesc.rooms, True),
     Maker(("header",), pesc.header, True),
-    Maker(("checkpoint_every",), pesc.checkpoint_every, True),
+    Maker(("checkpoint_every", "executable"), pesc.checkpoint_every, True),
+    Maker(("checkpoint",), pesc.checkpoint, True),
     Maker(("join",), pesc.join, True),
 )
 

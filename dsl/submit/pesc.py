@@ -76,7 +76,20 @@ def checkpoint_every(given: Given) -> Attributes:
     if not found or unit not in _UNITS or float(found[1]) * _UNITS[unit] < 1:
         raise Wrong("checkpoint_every", f"{shown(text)!r} is not a time", "Units are s, min, h and d; without one it "
                     "is seconds, at least 1.", "Write, say: checkpoint_every = 10 min")
+    if given.text("executable"):
+        raise Wrong("checkpoint_every", "an executable is given no checkpoint_dir that could be copied",
+                    "Only a process is.", "Write process in place of executable, or checkpoint_exit_code = 85 and "
+                    "transfer_checkpoint_files = FILES.")
     return {"PescCheckpointEvery": str(int(float(found[1]) * _UNITS[unit]))}
+
+
+def checkpoint(given: Given) -> Attributes:
+    text = given.text("checkpoint")
+    if text is None:
+        return {}
+    if text.lower() not in ("folder", "process"):
+        raise Wrong("checkpoint", f"{shown(text)!r} is neither folder nor process", "", "Write: checkpoint = folder")
+    return {"PescCheckpoint": quote(text.lower())}
 
 
 def join(given: Given) -> Attributes:

@@ -170,8 +170,11 @@ def deferral(given: Given) -> Attributes:
 def checkpoint(given: Given) -> Attributes:
     if given.text("checkpoint_exit_code") is None:
         return {}
-    code = str(integer(given, "checkpoint_exit_code", 0))
-    return {"SuccessCheckpointExitCode": code, "WantFTOnCheckpoint": "true"}
+    code = integer(given, "checkpoint_exit_code", 0)
+    if not 0 < code < 256:
+        raise Wrong("checkpoint_exit_code", f"a job cannot say {code} when it has checkpointed",
+                    "0 is success, and no program ends with more than 255.", "Write: checkpoint_exit_code = 85")
+    return {"SuccessCheckpointExitCode": str(code), "WantFTOnCheckpoint": "true"}
 
 
 def materialize(given: Given) -> Attributes:

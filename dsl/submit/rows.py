@@ -24,10 +24,8 @@ job_ad_information_attrs | text | JobAdInformationAttrs | Which attributes the l
 job_lease_duration | expression | JobLeaseDuration | How long a machine may be silent; the pool's own rule holds.
 job_machine_attrs | text | JobMachineAttrs | Which attributes of machines the job remembers.
 job_machine_attrs_history_length | integer | JobMachineAttrsHistoryLength | Of how many machines it remembers them.
-job_max_vacate_time | expression | JobMaxVacateTime | How long a job may take to leave; the machine's own rule holds.
 jobset | text | JobSetName | The set these jobs belong to.
 keep_claim_idle | expression | KeepClaimIdle | How long a machine is kept for the next job.
-kill_sig_timeout | integer | KillSigTimeout | How long a job may take to end once it is told to.
 leave_in_queue | expression | LeaveJobInQueue | Whether ended jobs stay in pesc_q; see pesc_history.
 load_profile | truth | LoadProfile | Windows: whether the user's profile is loaded.
 log_xml | truth | UserLogUseXML | Whether the log is XML; it is text.
@@ -80,7 +78,6 @@ batch_project | text | BatchProject | Grid: the project in the other batch syste
 batch_queue | text | BatchQueue | Grid: the queue of the other batch system.
 batch_runtime | expression | BatchRuntime | Grid: seconds the job may take in the other batch system.
 checkpoint_destination | text | CheckpointDestination | Where checkpoints go.
-checkpoint_exit_code | integer | SuccessCheckpointExitCode | The exit code that means: checkpointed, run me again.
 cloud_label_names | text | CloudLabelNames | Cloud: names of labels.
 compress_files | text | CompressFiles | Obsolete: files that are compressed.
 concurrency_limits | text | ConcurrencyLimits | Limits of the pool that the job counts against.
@@ -151,7 +148,6 @@ interactive_args | text | InteractiveArgs | Arguments of an interactive job.
 interactive_executable | text | InteractiveExecutable | The program of an interactive job.
 jar_files | text | JarFiles | Java: archives.
 java_vm_args, java_vm_arguments, java_vm_arguments2 | text | JavaVMArgs | Java: arguments of the machine.
-kill_sig | signal | KillSig | The signal that tells the job to end.
 local_files | text | LocalFiles | Obsolete: files that stay.
 machine_count, node_count, nodecount | integer | MachineCount | How many machines a parallel job needs.
 manifest | truth | ManifestDesired | Whether the files of the job's folder are listed.
@@ -196,7 +192,6 @@ tool_daemon_cmd | text | ToolDaemonCmd | A program beside the job.
 tool_daemon_error | text | ToolDaemonError | Its errors.
 tool_daemon_input | text | ToolDaemonInput | Its input.
 tool_daemon_output | text | ToolDaemonOutput | Its output.
-transfer_checkpoint_files | text | TransferCheckpoint | The files of a checkpoint.
 transfer_common_input | text | CommonInputFiles | Inputs that all jobs have in common.
 transfer_container | truth | TransferContainer | Whether the container travels with the job.
 transfer_error | truth | TransferErr | Whether errors come back.

@@ -136,6 +136,16 @@ def _carried_out() -> tuple[Command, ...]:
         Command("on_exit_hold_subcode", Kind.EXPRESSION, "OnExitHoldSubCode", "The number of that reason."),
         Command("on_exit_remove", Kind.EXPRESSION, "OnExitRemove", "When a job that ended leaves the queue; otherwise "
                 "it runs again.", default="true"),
+        Command("kill_sig", Kind.SIGNAL, "KillSig", "The signal that tells the job to leave; SIGTERM if not given."),
+        Command("job_max_vacate_time", Kind.EXPRESSION, "JobMaxVacateTime", "How many seconds it may then take before "
+                "it is killed, at most 600; 10 if not given.", ("max_vacate_time",)),
+        Command("kill_sig_timeout", Kind.INTEGER, "KillSigTimeout", "The same, if job_max_vacate_time is not given."),
+        Command("checkpoint_every", Kind.DURATION, "PescCheckpointEvery", "How often checkpoint_dir is copied off the "
+                "machine while the job runs: 10 min.", pesc=True),
+        Command("checkpoint_exit_code", Kind.INTEGER, "SuccessCheckpointExitCode", "The exit code that means: "
+                "checkpointed, run me again. With process it is 85 if not given."),
+        Command("transfer_checkpoint_files", Kind.TEXT, "TransferCheckpoint", "With executable: the files and folders "
+                "that are its checkpoint; what it would leave behind if not given."),
         Command("batch_name", Kind.TEXT, "JobBatchName", "What pesc_q calls these jobs."),
         Command("description", Kind.TEXT, "JobDescription", "A text about the jobs."),
         Command("project_name", Kind.TEXT, "ProjectName", "The project that the jobs are for."),
@@ -153,7 +163,8 @@ def _carried_out() -> tuple[Command, ...]:
         Command("should_transfer_files", Kind.WORD, "ShouldTransferFiles", "Whether files travel with the job: they "
                 "do.", (), "IF_NEEDED", ("yes", "if_needed", "true"), Status.REFUSED),
         Command("when_to_transfer_output", Kind.WORD, "WhenToTransferOutput", "When files come back: when the job "
-                "ends.", (), "ON_EXIT", ("on_exit", "never"), Status.REFUSED),
+                "ends. With ON_EXIT_OR_EVICT they also go with it to its next machine.", (), "ON_EXIT",
+                ("on_exit", "never", "on_exit_or_evict"), Status.REFUSED),
         Command("universe", Kind.WORD, "JobUniverse", "The kind of job.", (), "vanilla", ("vanilla", "5"),
                 Status.REFUSED),
         Command("transfer_executable", Kind.WORD, "TransferExecutable", "Whether the executable travels: it does.", (),
@@ -171,8 +182,9 @@ def _pesc() -> tuple[Command, ...]:
          "each other."),
         ("same_client", Kind.TRUTH, "PescSameClient", "false", _NO, "Whether all repetitions run on one machine."),
         ("rooms", Kind.NAMES, "PescRooms", "", (), "The rooms whose machines will do."),
-        ("checkpoint_every", Kind.DURATION, "PescCheckpointEvery", "", (), "How often checkpoint_dir is copied off the "
-         "machine: 10 min."),
+        ("checkpoint", Kind.WORD, "PescCheckpoint", "folder", ("folder",), "What a checkpoint is: what the program "
+         "writes to checkpoint_dir. A dump of its processes (checkpoint = process) needs machines that advertise "
+         "HasProcessCheckpoint, and none does yet."),
         ("join", Kind.FILES, "PescJoin", "", (), "Output files whose contents are joined by rank."),
     ))
 

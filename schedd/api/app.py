@@ -69,6 +69,7 @@ HANDLERS: dict[str, Handler] = {
     "jobs": jobs.get_jobs,
     "history": jobs.get_history,
     "act": jobs.post_action,
+    "drain": jobs.post_drain,
     "machines": jobs.get_machines,
     "events": streams.get_events,
     "tail": streams.get_output,

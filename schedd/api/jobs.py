@@ -1,6 +1,7 @@
 """Submissions, queue, history, actions, machines."""
 
 import itertools
+import logging
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
@@ -9,7 +10,7 @@ from sanic import Request
 from sanic.response import HTTPResponse
 
 from contract.problems import Problem
-from contract.requests import Action, Batch, ClusterOutputs, Queue, Selection, Submission
+from contract.requests import Action, Batch, ClusterOutputs, DrainOrder, Queue, Selection, Submission
 from contract.tokens import Claims
 from contract.vocabulary import JobId
 from dsl.classad import Ad, is_true, literal
@@ -18,12 +19,15 @@ from schedd.api.gate import answer, is_local_owner
 from schedd.core.actions import act
 from schedd.core.ads import job_json, shown_ad
 from schedd.core.cluster import Cluster
+from schedd.core.draining import drain
 from schedd.core.job import Job
 from schedd.core.machine import Machine
 from schedd.core.pool import Pool
 from schedd.core.selection import jobs_meant, parse_constraint, parse_ids, wanted
 from schedd.core.submission import submit
 from schedd.store.store import HistoryRow
+
+log = logging.getLogger("schedd.api")
 
 MOST_LISTED = 10_000
 HISTORY_PAGE = 500
@@ -119,6 +123,14 @@ async def post_action(context: Context, request: Request, claims: Claims) -> HTT
     return answer(await context.loop.ask(act, claims.user, claims.may_touch_all_jobs, action))
 
 
+async def post_drain(context: Context, request: Request, claims: Claims) -> HTTPResponse:
+    order = msgspec.json.decode(request.body, type=DrainOrder)
+    done = await context.loop.ask(drain, claims.user, order)
+    log.info("machine %s is %s", done.machine, "being emptied" if done.draining else "back in service",
+             extra={"machine": done.machine, "by": claims.user, "seconds": order.seconds, "reason": order.reason})
+    return answer(done)
+
+
 async def get_outputs(context: Context, request: Request, claims: Claims) -> HTTPResponse | None:
     number = _number(request.match_info["cluster"])
     cluster = await find_cluster(context, number)
@@ -166,6 +178,10 @@ def machine_ad(pool: Pool, machine: Machine, now: float) -> Ad:
         own["PescOwnerSince"] = int(machine.owner_step_since[1])
     if machine.avoid_until > now:
         own["PescAvoidedUntil"] = int(machine.avoid_until)
+    if (order := machine.record.drain) is not None:
+        own |= {"Draining": True, "PescDrainDeadline": int(order.at), "PescDrainedBy": order.by}
+        if order.reason:
+            own["PescDrainReason"] = order.reason
     ad = Ad(parent=machine.ad)
     for name, value in own.items():
         ad[name] = literal(value)
@@ -175,6 +191,8 @@ def machine_ad(pool: Pool, machine: Machine, now: float) -> Ad:
 def _state(machine: Machine) -> str:
     if machine.link is None:
         return "Offline"
+    if machine.record.drain is not None:
+        return "Drained"
     if machine.claims:
         return "Claimed"
     return "Unclaimed" if machine.owner_step == "free" else "Owner"
@@ -183,6 +201,8 @@ def _state(machine: Machine) -> str:
 def _activity(machine: Machine) -> str:
     if not machine.claims:
         return "Idle"
+    if machine.record.drain is not None:
+        return "Retiring"
     return {"freeze": "Suspended", "leave": "Vacating"}.get(machine.owner_step, "Busy")
 
 

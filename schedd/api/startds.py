@@ -15,6 +15,7 @@ from sanic import Request
 from contract.messages import (
     AdChanged,
     Beat,
+    Checkpointed,
     Ended,
     FromStartd,
     Hello,
@@ -26,6 +27,7 @@ from contract.messages import (
 )
 from contract.vocabulary import INLINE_BYTES
 from schedd.api.context import Context
+from schedd.core.checkpoints import on_checkpointed
 from schedd.core.ends import on_ended
 from schedd.core.runs import on_ad, on_beat, on_gone, on_hello, on_progressed, on_used
 from schedd.links import Link
@@ -84,6 +86,9 @@ def _take(context: Context, link: Link, messages: list[FromStartd]) -> None:
             case Used():
                 _check_numbers(message.disk_kib)
                 loop.tell(on_used, number, message)
+            case Checkpointed(_, _, checkpoint):
+                _check_numbers(*((checkpoint.size, checkpoint.files) if checkpoint is not None else ()))
+                loop.tell(on_checkpointed, number, message)
             case Beat():
                 loop.tell(on_beat, number, message)
             case AdChanged():
@@ -101,7 +106,8 @@ def checked(ended: Ended) -> Ended:
             raise ValueError(f"content {name[:64]} of run {ended.run} is not what its name says")
     end = ended.end
     files = [file for file in (end.stdout, end.stderr, *end.files) if file is not None]
-    _check_numbers(end.exit_code, end.signal, end.peak_disk_kib, *(file.size for file in files))
+    kept = (end.checkpoint.size, end.checkpoint.files) if end.checkpoint is not None else ()
+    _check_numbers(end.exit_code, end.signal, end.peak_disk_kib, *kept, *(file.size for file in files))
     return ended
 
 

@@ -109,23 +109,23 @@ def _move_one(pool: Pool, cluster: Cluster, job: Job, how: Move, reason: str, no
         case Move.HOLD:
             job.hold_reason, job.hold_code, job.hold_subcode = reason, HoldCode.USER_REQUEST, 0
         case Move.RELEASE:
-            job.release_reason, job.faults = reason, 0
+            job.release_reason, job.faults, job.barren = reason, 0, 0
         case _:
             job.remove_reason = reason
     if how is not Move.RELEASE:
         job.lapsed = None
-        _stop_run(pool, job, "held" if how is Move.HOLD else "removed")
+        _stop_run(pool, job, "held" if how is Move.HOLD else "removed", keep=how is Move.HOLD)
     SAY[how](pool, cluster, job, reason, now)
     move(pool, cluster, job, how, now)
     return ""
 
 
-def _stop_run(pool: Pool, job: Job, why: str) -> None:
+def _stop_run(pool: Pool, job: Job, why: str, keep: bool) -> None:
     if job.run is not None:
-        job.run.stopping = why
+        job.run.stopping, job.run.evict, job.run.keep = why, False, keep
         machine = pool.machines.get(job.run.machine)
         if machine is not None:
-            pool.outcome.send(machine.link, Stop(job.run_id, why))
+            pool.outcome.send(machine.link, Stop(job.run_id, why, keep=job.run.keep))
 
 
 def _move_rest(pool: Pool, cluster: Cluster, how: Move, reason: str, now: float) -> int:

@@ -74,6 +74,18 @@ def dynamic(cluster: Cluster, proc: int, job: Job | None) -> dict[str, Any]:
             "MemoryUsage": round(job.memory_mib, 1),
             "DiskUsage": job.disk_kib,
         }
+        fields |= {
+            "CommittedTime": round(job.committed_seconds, 3),
+            "PescLostTime": round(max(0.0, job.wall_seconds - job.committed_seconds), 3),
+        }
+    if job.checkpoint is not None:
+        fields |= {
+            "NumCkpts": job.checkpoints,
+            "LastCkptTime": int(job.checkpoint.taken_at),
+            "CheckpointSize": -(-job.checkpoint.size // 1024),
+        }
+    if job.checkpoint_trouble:
+        fields["PescCheckpointTrouble"] = job.checkpoint_trouble
     if job.last_suspended_at is not None:
         fields |= {
             "TotalSuspensions": job.suspensions,

@@ -37,7 +37,8 @@ DYNAMIC = frozenset(
         "ReleaseReason RemoveReason JobStartDate JobCurrentStartDate RemoteWallClockTime RemoteUserCpu RemoteSysCpu "
         "MemoryUsage DiskUsage ExitBySignal ExitCode ExitSignal CompletionDate EndDate PescWarnings GlobalJobId "
         "TotalSuspensions CumulativeSuspensionTime LastSuspensionTime PescSuspended "
-        "AssignedGPUs GPUsMemoryUsage"
+        "AssignedGPUs GPUsMemoryUsage "
+        "NumCkpts LastCkptTime CheckpointSize PescCheckpointTrouble CommittedTime PescLostTime"
     ).split()
 )
 """Attributes, in lower case, that may differ between jobs whatever the submit file says."""

@@ -3,10 +3,11 @@
 from contract.messages import Acknowledge, Ended, RunEnd
 from contract.vocabulary import EndReason, JobStatus
 from schedd.core.ads import job_ad
+from schedd.core.checkpoints import book_time, count_barren, is_checkpoint_exit, keep, take_back
 from schedd.core.cluster import Cluster
 from schedd.core.gpus import learned
 from schedd.core.job import UNDER_WAY, Job, Move, Run
-from schedd.core.judge import Fate, Verdict, judge
+from schedd.core.judge import Fate, Verdict, judge, judge_checkpoint
 from schedd.core.machine import Machine
 from schedd.core.matching import file_job, hold, refile
 from schedd.core.pool import Pool, book_start, free_claim, heard, leave_queue, move, say
@@ -29,27 +30,33 @@ def on_ended(pool: Pool, now: float, link: int, ended: Ended) -> None:
     run = job.run or job.lapsed
     if run is None or run.machine != machine.name:
         return
+    machine.checkpoints.pop(ended.run, None)
+    if job.run is None:
+        take_back(job, run)
+    keep(pool, cluster, job, run, ended.end.checkpoint, ended.end.covered_seconds, ended.end.checkpoint_trouble, now)
     if job.run is None and ended.end.reason is not EndReason.EXITED:
-        job.lapsed = None          # the job waits already; this end tells nothing
+        book_time(job, run, max(0.0, ended.end.wall_seconds), counts=False)
+        job.lapsed = None          # the job waits already; this end tells nothing more
         pool.outcome.touch(job)
         return
     pool.outcome.contents.update(ended.blobs)
-    _book_end(pool, cluster, job, run, ended.end, now)
+    checkpointed = is_checkpoint_exit(cluster, job, ended.end)
+    _book_end(pool, cluster, job, run, ended.end, now, checkpointed)
     free_claim(pool, job, cluster.owner, now)
     job.lapsed = None
     _learn(pool, cluster, run, ended.end, now)
     if ended.end.reason is EndReason.EXITED:
         machine.note_run(ended.end.wall_seconds)
     _take_blame(pool, machine, job, ended.end, now)
-    _settle(pool, cluster, job, ended.end, now)
+    _settle(pool, cluster, job, ended.end, now, checkpointed)
 
 
-def _book_end(pool: Pool, cluster: Cluster, job: Job, run: Run, end: RunEnd, now: float) -> None:
+def _book_end(pool: Pool, cluster: Cluster, job: Job, run: Run, end: RunEnd, now: float, checkpointed: bool) -> None:
     """Write down what the run used and left behind."""
     if end.started:
         book_start(pool, cluster, job, run, now - end.wall_seconds)
     job.last_machine = run.machine
-    job.wall_seconds += max(0.0, end.wall_seconds)
+    book_time(job, run, max(0.0, end.wall_seconds), counts=end.reason is EndReason.EXITED and not checkpointed)
     job.user_seconds += max(0.0, end.user_seconds)
     job.system_seconds += max(0.0, end.system_seconds)
     job.memory_mib = max(job.memory_mib, end.peak_memory_mib)
@@ -58,7 +65,9 @@ def _book_end(pool: Pool, cluster: Cluster, job: Job, run: Run, end: RunEnd, now
     job.exit_code, job.exit_signal = end.exit_code, end.signal
     job.stdout, job.stderr, job.files = end.stdout, end.stderr, end.files
     job.warnings = end.warnings
-    if end.reason is EndReason.EXITED:
+    if checkpointed:
+        count_barren(job, run, end)
+    elif end.reason is EndReason.EXITED:
         job.completions += 1
     pool.outcome.touch(job)
 
@@ -90,7 +99,7 @@ def _take_blame(pool: Pool, machine: Machine, job: Job, end: RunEnd, now: float)
             machine.avoid_until = max(machine.avoid_until, now + FIRST_PAUSE_SECONDS)
 
 
-def _settle(pool: Pool, cluster: Cluster, job: Job, end: RunEnd, now: float) -> None:
+def _settle(pool: Pool, cluster: Cluster, job: Job, end: RunEnd, now: float, checkpointed: bool) -> None:
     """Send the job, whose run is over and booked, where it belongs."""
     if job.status == JobStatus.REMOVED:
         leave_queue(pool, cluster, job, now)
@@ -98,7 +107,9 @@ def _settle(pool: Pool, cluster: Cluster, job: Job, end: RunEnd, now: float) -> 
     if job.status not in UNDER_WAY and end.reason is not EndReason.EXITED:
         file_job(pool, cluster, job, now)      # held, or released again while its run was being stopped
         return
-    if end.reason is EndReason.EXITED and not cluster.judges_exits:
+    if checkpointed:
+        verdict = judge_checkpoint(job, end)
+    elif end.reason is EndReason.EXITED and not cluster.judges_exits:
         verdict = Verdict(Fate.DONE)
     else:
         verdict = judge(job, end, job_ad(cluster, job.proc, job), now)

@@ -14,7 +14,7 @@ from enum import StrEnum
 
 import msgspec
 
-from contract.messages import Amounts, OutputFile
+from contract.messages import Amounts, Content, OutputFile
 from contract.vocabulary import JobStatus, Phase, RunId
 
 IDLE, RUNNING, REMOVED, COMPLETED, HELD, SUSPENDED = (
@@ -97,6 +97,26 @@ class Run(msgspec.Struct, omit_defaults=True):
     """How often its machine has suspended and resumed it, counted together."""
     suspended_at: float | None = None
     suspended_because: str = ""
+    evict: bool = False
+    """Whether it must leave because its machine is being emptied."""
+    keep: bool = True
+    """Whether its job will run again, so that a last checkpoint is wanted."""
+    checkpoints: int = 0
+    """How many new ones were taken of it."""
+    covered_seconds: float = 0.0
+    """How much of its time the last one keeps."""
+    booked_seconds: float = 0.0
+    """How much of its time its job was given, and how much of that counted, when it was over or given up."""
+    committed_seconds: float = 0.0
+
+
+class SavedCheckpoint(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What the next run of a job begins with."""
+
+    content: Content
+    files: int
+    size: int
+    taken_at: float
 
 
 class Job(msgspec.Struct, omit_defaults=True):
@@ -117,6 +137,8 @@ class Job(msgspec.Struct, omit_defaults=True):
     evictions: int = 0
     faults: int = 0
     """Runs in a row that machines failed to carry out."""
+    barren: int = 0
+    """Runs in a row that checkpointed and ended without having come any further."""
     hold_reason: str = ""
     hold_code: int = 0
     hold_subcode: int = 0
@@ -141,6 +163,12 @@ class Job(msgspec.Struct, omit_defaults=True):
     stderr: OutputFile | None = None
     files: list[OutputFile] = []
     warnings: list[str] = []
+    checkpoint: SavedCheckpoint | None = None
+    checkpoints: int = 0
+    checkpoint_trouble: str = ""
+    """Why a later one could not be taken, in words."""
+    committed_seconds: float = 0.0
+    """How much of `wall_seconds` was not lost by evictions."""
 
     @property
     def run_id(self) -> RunId:

@@ -17,6 +17,10 @@ MOST_FAULTS = 5
 """So many runs in a row failed by machines: hold the job, something is wrong with it after all."""
 
 
+MOST_BARREN = 5
+"""So many runs in a row that said "checkpointed, run me again" and came no further: hold the job."""
+
+
 class Fate(Enum):
     """Where the job goes."""
 
@@ -57,6 +61,15 @@ def judge(job: Job, end: RunEnd, ad: Ad, now: float) -> Verdict:
             return Verdict(Fate.AGAIN, end.message or str(end.reason))
         case EndReason.EVICTED | EndReason.STOPPED:
             return Verdict(Fate.AGAIN, end.message or str(end.reason))
+
+
+def judge_checkpoint(job: Job, end: RunEnd) -> Verdict:
+    """What becomes of a job whose program checkpointed and wants to run again."""
+    if job.barren < MOST_BARREN:
+        return Verdict(Fate.AGAIN, f"It checkpointed (exit code {end.exit_code}) and runs again.")
+    trouble = f" The last one could not be taken: {job.checkpoint_trouble}" if job.checkpoint_trouble else ""
+    return Verdict(Fate.HOLD, f"{job.barren} runs in a row ended with exit code {end.exit_code} (checkpointed, run me "
+                   f"again) after a short time, with nothing new in their checkpoint.{trouble}", HoldCode.NO_PROGRESS)
 
 
 def _judge_exit(end: RunEnd, ad: Ad, now: float) -> Verdict:

@@ -7,7 +7,9 @@ import math
 
 from contract.messages import Stop
 from contract.vocabulary import JobStatus
+from schedd.core.checkpoints import book_time
 from schedd.core.cluster import Cluster
+from schedd.core.draining import move_deadline, vacate_if_due
 from schedd.core.job import UNDER_WAY, Job, Move
 from schedd.core.machine import Machine
 from schedd.core.matching import file_job
@@ -27,6 +29,8 @@ def tick(pool: Pool, now: float) -> None:
         if machine.link is not None:
             pool.links.pop(machine.link, None)
             machine.link = None
+        if machine.record.drain is not None:
+            continue
         del pool.machines[machine.name]
         pool.outcome.machines.discard(machine.name)
         pool.outcome.gone_machines.add(machine.name)
@@ -35,6 +39,7 @@ def tick(pool: Pool, now: float) -> None:
             machine.avoid_until = 0.0
             pool.filing.wanted = True
         _recall_queued(pool, machine, now)
+        vacate_if_due(pool, machine, now)
     # Expressions may read the clock: no answer is kept for longer than a tick.
     pool.filing.verdicts.clear()
 
@@ -50,6 +55,7 @@ def move_clocks(pool: Pool, now: float, jump: float) -> None:
             if job is not None and job.run is not None and job.run.suspended_at is not None:
                 job.run.suspended_at += jump
                 pool.outcome.touch(job)
+        move_deadline(machine, jump)
     for account in pool.accounts.values():
         account.at += jump
 
@@ -74,6 +80,9 @@ def lose(pool: Pool, cluster: Cluster, job: Job, why: str, now: float, lapse: bo
         return
     job.evictions += 1
     job.last_machine = run.machine
+    machine = pool.machines.get(run.machine)
+    if run.started_at is not None and machine is not None:
+        book_time(job, run, max(0.0, machine.last_heard_at - run.started_at), counts=False)
     if lapse and not run.stopping:
         job.lapsed = run
     say(pool, cluster, job.proc, "evicted", now, run.machine, reason=f"The run was given up: {why}.")

@@ -29,6 +29,15 @@ MOST_AHEAD = 8
 """Machinefuls; without it, runs of a millisecond would pile up by the hundred."""
 
 
+class Drain(msgspec.Struct, frozen=True, omit_defaults=True):
+    """It is to be emptied: who said so, when, and until when its runs may go on."""
+
+    by: str
+    since: float
+    at: float
+    reason: str = ""
+
+
 class MachineRecord(msgspec.Struct, omit_defaults=True):
     """What is saved of a machine, so that its runs are waited for after a restart."""
 
@@ -36,14 +45,15 @@ class MachineRecord(msgspec.Struct, omit_defaults=True):
     identity: str
     amounts: Amounts
     ad: dict[str, str]
+    drain: Drain | None = None
 
 
 class Machine:
     """The record and what lives only in memory."""
 
     __slots__ = (
-        "ad", "ahead", "avoid_until", "claims", "devices", "faults", "last_heard_at", "link", "out_of_touch",
-        "owner_step_since", "record", "run_seconds", "version",
+        "ad", "ahead", "avoid_until", "checkpoints", "claims", "devices", "faults", "last_heard_at", "link",
+        "out_of_touch", "owner_step_since", "record", "run_seconds", "version",
     )
 
     def __init__(self, record: MachineRecord, now: float) -> None:
@@ -67,6 +77,8 @@ class Machine:
         self.avoid_until = 0.0
         self.owner_step_since = self.owner_step, now
         """`owner_step`, as noted last, and since when."""
+        self.checkpoints: dict[RunId, int] = {}
+        """The number of the last checkpoint that it reported of each run on this connection."""
 
     @property
     def name(self) -> str:
@@ -113,7 +125,8 @@ class Machine:
             self.owner_step_since = self.owner_step, now
 
     def may_take(self, now: float) -> bool:
-        return self.link is not None and self.avoid_until <= now and self.owner_step == "free"
+        return (self.link is not None and self.avoid_until <= now and self.owner_step == "free"
+                and self.record.drain is None)
 
     def describe(self, amounts: Amounts, ad: dict[str, str]) -> None:
         """Take over what the startd says of itself."""

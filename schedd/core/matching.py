@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from itertools import islice
 
+import msgspec
+
 from contract.messages import Amounts, Grant
 from contract.vocabulary import HoldCode
 from dsl.classad import Ad, references
@@ -190,6 +192,8 @@ def problem_of(ad: Ad, now: float) -> str | None:
 def grant_message(pool: Pool, cluster: Cluster, job: Job, run: Run) -> Grant:
     """The instruction to carry out the current run of `job`."""
     program = program_of(cluster, job.proc, run.claim)
+    if job.checkpoint is not None:
+        program = msgspec.structs.replace(program, checkpoint=job.checkpoint.content)
     return Grant(job.run_id, run.claim, program, job_texts(cluster, job.proc, job), cluster.owner, queued=run.queued)
 
 

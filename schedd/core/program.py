@@ -1,6 +1,7 @@
 """From a job's ad to what its machine starts."""
 
 import posixpath
+import signal
 from typing import Any
 
 import msgspec
@@ -10,13 +11,21 @@ from dsl.classad import Ad, references
 from dsl.submit import Mistake, SubmitErrors
 from dsl.submit.quoting import BadQuoting, read_environment, split
 from schedd.core.ads import job_ad
+from schedd.core.checkpoints import exit_code_of
 from schedd.core.cluster import DYNAMIC, Cluster
 
 READ = frozenset(
     "cmd args arguments environment iwd in transferinput transferoutput pescprocess pescmain pescparameters "
-    "pescsharedfiles pescmemorylimit pescdisklimit".split()
+    "pescsharedfiles pescmemorylimit pescdisklimit successcheckpointexitcode pesccheckpointevery killsig "
+    "jobmaxvacatetime killsigtimeout transfercheckpoint whentotransferoutput".split()
 )
 """Attributes, in lower case, that a program is made from."""
+
+EVICT = "ON_EXIT_OR_EVICT"
+
+DEFAULT_GRACE_SECONDS = 10.0
+LONGEST_GRACE_SECONDS = 600.0
+"""However long a job would like to take to leave, its machine gives it no more: HTCondor's default."""
 
 NO_FILE = frozenset({"", "/dev/null"})
 
@@ -75,7 +84,20 @@ def _make(cluster: Cluster, ad: Ad, rank: int) -> Program:
         output_files=_listed(_text(ad, "TransferOutput")) if "TransferOutput" in ad else None,
         memory_limit_mib=1 if ad.evaluate("PescMemoryLimit") is True else None,
         disk_limit_kib=1 if ad.evaluate("PescDiskLimit") is True else None,
+        kill_signal=_signal(_text(ad, "KillSig")),
+        grace_seconds=_grace(ad),
+        checkpoint_every=_seconds(ad, "PescCheckpointEvery") or 0.0,
+        checkpoint_exit_code=exit_code_of(ad),
+        checkpoint_files=None if process else _checkpoint_files(ad),
+        checkpoint_on_evict=bool(process) or _text(ad, "WhenToTransferOutput").upper() == EVICT,
     )
+
+
+def _checkpoint_files(ad: Ad) -> list[str] | None:
+    """As HTCondor: what it names as its checkpoint, else what it names as its output, else what is new."""
+    if exit_code_of(ad) is None and _text(ad, "WhenToTransferOutput").upper() != EVICT:
+        return None
+    return _listed(_text(ad, "TransferCheckpoint") or _text(ad, "TransferOutput"))
 
 
 def _named(files: dict[str, Content], iwd: str, paths: list[str]) -> list[NamedContent]:
@@ -84,6 +106,22 @@ def _named(files: dict[str, Content], iwd: str, paths: list[str]) -> list[NamedC
         for path in paths
         if (whole := _absolute(iwd, path)) in files
     ]
+
+
+def _signal(name: str) -> int:
+    return int(getattr(signal, name, signal.SIGTERM)) if name.startswith("SIG") and name[3:].isalnum() else 15
+
+
+def _grace(ad: Ad) -> float:
+    """How long it may take to leave once it was told to."""
+    wishes = [_seconds(ad, name) for name in ("JobMaxVacateTime", "KillSigTimeout")]
+    wish = next((seconds for seconds in wishes if seconds is not None), DEFAULT_GRACE_SECONDS)
+    return min(wish, LONGEST_GRACE_SECONDS)
+
+
+def _seconds(ad: Ad, name: str) -> float | None:
+    value = ad.evaluate(name)
+    return max(0.0, float(value)) if type(value) in (int, float) else None  # type: ignore[arg-type]
 
 
 def _absolute(iwd: str, path: str) -> str:

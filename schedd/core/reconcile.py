@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from contract.messages import HeldRun, Stop
 from contract.vocabulary import JobStatus, Phase, RunId
+from schedd.core.checkpoints import take_back
 from schedd.core.cluster import Cluster
 from schedd.core.job import Job, Run
 from schedd.core.leases import lose
@@ -31,10 +32,10 @@ def reconcile(pool: Pool, machine: Machine, held: Sequence[HeldRun], now: float,
         job = found[1] if found is not None else None
         if found is None or job is None or not _belongs(pool, found[0], job, machine, held_run.phase, now):
             if held_run.phase not in OVER_THERE:
-                pool.outcome.send(machine.link, Stop(run_id, "this attempt no longer counts"))
+                pool.outcome.send(machine.link, Stop(run_id, "this attempt no longer counts", keep=False))
         elif job.run is not None:
             if job.run.stopping and held_run.phase not in OVER_THERE:
-                pool.outcome.send(machine.link, Stop(run_id, job.run.stopping))
+                pool.outcome.send(machine.link, Stop(run_id, job.run.stopping, job.run.evict, job.run.keep))
             elif is_later(job.run, held_run.phase, held_run.halts, fresh):
                 advance(pool, found[0], job, job.run, held_run.phase, held_run.halts, "", now)
     for run_id in [run_id for run_id in (*machine.claims, *machine.ahead) if run_id not in listed]:
@@ -53,6 +54,7 @@ def _belongs(pool: Pool, cluster: Cluster, job: Job, machine: Machine, phase: Ph
     if not fits(lapsed.claim, machine.free):
         return phase in OVER_THERE     # its report is on the way, and counts unless another grant is faster
     job.run, job.lapsed = lapsed, None
+    take_back(job, lapsed)
     say(pool, cluster, job.proc, "reconnected", now, machine.name)
     take_claim(pool, machine, job, lapsed, now)
     under_way(pool, cluster, job, lapsed, now)

@@ -42,6 +42,7 @@ def on_hello(pool: Pool, now: float, link: int, hello: Hello) -> bool:
     if machine.link is not None:
         pool.links.pop(machine.link, None)
     machine.link, machine.last_heard_at = link, now
+    machine.checkpoints.clear()
     pool.links[link] = hello.name
     machine.describe(hello.amounts, _with_requirements(hello.ad))
     pool.outcome.machines.add(hello.name)

@@ -123,6 +123,9 @@ def check_meaning(cluster: Cluster, now: float) -> None:
             Ad.from_texts({name: text}).check()
         except ClassAdSyntaxError as error:
             raise Problem("bad_submission", f"{name[:100]} is not an expression.\n{error}", CURE) from None
+    if str(cluster.ad.evaluate("PescCheckpoint", now=now)).lower() == "process":
+        raise Problem("bad_submission", "A dump of its processes (checkpoint = process) cannot be taken: no machine "
+                      "advertises HasProcessCheckpoint yet.", "Let the program write its state to its checkpoint_dir.")
     for proc in {0, cluster.count - 1}:
         try:
             ad = job_ad(cluster, proc, None)

@@ -13,6 +13,7 @@ they are taken with `StartdCore.outgoing(now)` whenever the connection can carry
     OwnerSeen               Throttle; Record, Suspend or Resume; the runs are stopped (see `ladder`)
     Heard(Stop)             Record, Signal; after the grace: Kill
     Over                    Collect
+    Tick, a while later     TakeCheckpoint, then CheckpointTaken: Checkpointed is said
     Collected               Record, Ended is said, again at every beat …
     Heard(Acknowledge)      Record, Discard
 
@@ -21,7 +22,7 @@ Every event may come twice or too late: what no longer fits changes nothing.
 
 from dataclasses import dataclass, field
 
-from contract.messages import FromSchedd, GpuPart, Grant, OutputFile, RunEnd, Watch
+from contract.messages import Checkpoint, FromSchedd, GpuPart, Grant, OutputFile, RunEnd, Watch
 from contract.vocabulary import EndReason, RunId
 from startd.core.ladder import Reading
 
@@ -140,6 +141,17 @@ class Over:
 
 
 @dataclass(frozen=True, slots=True)
+class CheckpointTaken:
+    """What became of a checkpoint: it is with the schedd; or there was nothing new, or `trouble`."""
+
+    run: RunId
+    checkpoint: Checkpoint | None
+    age_seconds: float = 0.0
+    """How long ago its folder last changed."""
+    trouble: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Collected:
     """What the run left behind; contents not in `blobs` are with the schedd already."""
 
@@ -150,6 +162,8 @@ class Collected:
     warnings: list[str] = field(default_factory=list)
     blobs: dict[str, bytes] = field(default_factory=dict)
     disk_kib: int = 0
+    taken: CheckpointTaken | None = None
+    """The last checkpoint, if one was asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,11 +184,13 @@ class LeaveAsked:
     """The startd is to end: no new runs, and those there are leave, with their outputs."""
 
     why: str
+    seconds: float | None = None
+    """How long the machine will be there still, if that is known."""
 
 
 Event = (
     Connected | Disconnected | Heard | MachineSeen | OwnerSeen | Found | Fetched | NotFetched | Begun | NotBegun
-    | Usage | GpuUsage | Over | Collected | Recalled | Tick | LeaveAsked
+    | Usage | GpuUsage | CheckpointTaken | Over | Collected | Recalled | Tick | LeaveAsked
 )
 
 # --- what is decided -------------------------------------------------------------------
@@ -249,6 +265,13 @@ class Readopt:
 
 
 @dataclass(frozen=True, slots=True)
+class TakeCheckpoint:
+    """Copy the checkpoint of a living run off this machine; answer CheckpointTaken."""
+
+    grant: Grant
+
+
+@dataclass(frozen=True, slots=True)
 class Signal:
     run: RunId
     number: int
@@ -285,6 +308,10 @@ class Collect:
     """Gather outputs, upload the large ones, however long it takes; answer Collected."""
 
     grant: Grant
+    checkpoint: bool = False
+    """Whether the run will go on elsewhere, so that its checkpoint is wanted too."""
+    doubt_seconds: float | None = None
+    """It did not end by itself: what it wrote to so shortly before may be half written. None: it did."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -315,6 +342,6 @@ class Unfollow:
 
 
 Action = (
-    Record | Fetch | Start | Readopt | Signal | Kill | Suspend | Resume | Throttle | Collect | Recall | Discard
-    | Follow | Unfollow
+    Record | Fetch | Start | Readopt | TakeCheckpoint | Signal | Kill | Suspend | Resume | Throttle | Collect | Recall
+    | Discard | Follow | Unfollow
 )

@@ -10,7 +10,7 @@ INV-R2: a run is started at most once: Start is asked for only on the way to STA
 from dataclasses import dataclass
 from enum import Enum, auto
 
-from contract.messages import Grant, RunEnd
+from contract.messages import Checkpoint, Grant, RunEnd
 from contract.vocabulary import EndReason, Phase, RunId
 from startd.core.events import Over
 
@@ -88,6 +88,21 @@ class JobRun:
     used_gpu_mib: float = 0.0
     gpu_peak_mib: float = 0.0
     """The most that it was seen to use of one GPU."""
+    take_at: float | None = None
+    """When its next checkpoint is due; None while one is being taken, or when none is wanted."""
+    checkpoint: Checkpoint | None = None
+    """The last one that is with the schedd."""
+    changed_at: float = 0.0
+    """When its folder had last changed then."""
+    trouble: str = ""
+    """Why a later one was not taken."""
+    tells_checkpoint: bool = False
+    """Whether the schedd is still to hear of that."""
+    unwanted: bool = False
+    """Nobody will go on with it: no last checkpoint is wanted."""
+    frozen_at: float | None = None
+    """Since when it stands still."""
+    over_at: float = 0.0
 
     @property
     def run(self) -> RunId:

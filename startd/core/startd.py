@@ -20,6 +20,7 @@ from contract.messages import (
     AdChanged,
     Amounts,
     Beat,
+    Checkpointed,
     Ended,
     FromSchedd,
     FromStartd,
@@ -44,6 +45,7 @@ from startd.core.claims import Claims
 from startd.core.events import (
     Action,
     Begun,
+    CheckpointTaken,
     Collect,
     Collected,
     Connected,
@@ -77,6 +79,7 @@ from startd.core.events import (
     Signal,
     Start,
     Suspend,
+    TakeCheckpoint,
     Throttle,
     Tick,
     Unfollow,
@@ -94,6 +97,10 @@ MOST_OF_LIMIT = 0.9
 
 USED_SECONDS = 3.0
 FIRST_BEAT_SECONDS = 5.0
+LONG_AGO_SECONDS = 1e8
+LEAST_GRACE_SECONDS = 1.0
+MOST_SENDING_SECONDS = 30.0
+"""Of the time that a machine will still be there, half is kept for sending what was left behind, or so much."""
 
 
 class StartdCore:
@@ -119,6 +126,11 @@ class StartdCore:
         self._saying: list[FromStartd] = []
         self._changed: dict[RunId, None] = {}
         self._stopping: set[RunId] = set()
+        self._checkpointing: set[RunId] = set()
+        """Living runs whose checkpoints are taken now and then."""
+        self._checkpoint_number = 0
+        self._gone_at: float | None = None
+        """When the machine will be gone, if that is known."""
         self._waiting: dict[RunId, Grant] = {}
         """Queued runs that lie ready until there is room, in the order granted."""
         self._made_room = False
@@ -174,9 +186,9 @@ class StartdCore:
             case Begun(run):
                 return self._begun(run, now)
             case Over(run):
-                return self._over(run, event)
+                return self._over(run, event, now)
             case Collected(run):
-                return self._collected(run, event)
+                return self._collected(run, event, now)
             case Fetched(run):
                 known = self.runs.get(run)
                 return self._start(known) if known and known.phase is Phase.FETCHING else []
@@ -186,6 +198,8 @@ class StartdCore:
                 return self._used(event, now)
             case GpuUsage():
                 return self._used_gpus(event, now)
+            case CheckpointTaken(run):
+                return self._checkpoint_taken(run, event, now)
             case Tick():
                 return self._tick(now)
             case Recalled(run, blobs):
@@ -201,8 +215,9 @@ class StartdCore:
                 return self._owner_seen(event, now)
             case Found(runs):
                 return self._found(runs, now)
-            case LeaveAsked(why):
+            case LeaveAsked(why, seconds):
                 self.leaving = why
+                self._gone_at = None if seconds is None else now + seconds
                 return self._stop_all(why, now)
         return []
 
@@ -216,6 +231,8 @@ class StartdCore:
                 run = self.runs.get(run_id)
                 if run is not None and (message := self._news_of(run, now)) is not None:
                     said.append(message)
+                if run is not None and run.end is None and run.tells_checkpoint:
+                    said.append(self._news_of_checkpoint(run, now))
             self._changed.clear()
         return said
 
@@ -241,6 +258,7 @@ class StartdCore:
     def next_due(self) -> float | None:
         """When a Tick is wanted."""
         dues = [run.kill_at for run in map(self.runs.__getitem__, self._stopping) if run.kill_at is not None]
+        dues += [run.take_at for run in map(self.runs.__getitem__, self._checkpointing) if run.take_at is not None]
         if self._welcomed:
             dues.append(self._beat_at)
         return min(dues, default=None)
@@ -258,8 +276,8 @@ class StartdCore:
                 return self._granted(message, now)
             case Acknowledge(runs):
                 return self._acknowledged(runs)
-            case Stop(run, why):
-                return self._stop_asked(run, why, now)
+            case Stop():
+                return self._stop_asked(message, now)
             case Welcome():
                 return self._welcome(message, now)
             case Watch(watch, run, _, offset):
@@ -330,7 +348,8 @@ class StartdCore:
 
     def _launch(self, run: JobRun, grant: Grant) -> list[Action]:
         program = grant.program
-        if program.content or program.stdin or program.inputs or program.shared or program.image:
+        if (program.content or program.stdin or program.inputs or program.shared or program.image
+                or program.checkpoint):
             step(run, Turn.FETCH)
             self._changed[run.run] = None
             return [Fetch(grant)]
@@ -340,7 +359,8 @@ class StartdCore:
         step(run, Turn.START)
         return [Start(run.grant)]
 
-    def _stop_asked(self, run_id: RunId, why: str, now: float) -> list[Action]:
+    def _stop_asked(self, stop: Stop, now: float) -> list[Action]:
+        run_id = stop.run
         run = self.runs.get(run_id)
         if run is None:
             # Never came, or long forgotten. Answered so that the schedd can move on;
@@ -350,7 +370,8 @@ class StartdCore:
             return [Record(Forgotten([run_id]))] if self._bury([run_id]) else []
         if run.phase is Phase.ENDED:
             return self._recall(run)
-        return self._stop(run, EndReason.STOPPED, why, now)
+        run.unwanted = not stop.keep
+        return self._stop(run, EndReason.EVICTED if stop.evict else EndReason.STOPPED, stop.why, now)
 
     def _acknowledged(self, runs: list[RunId]) -> list[Action]:
         ended = [run for run in runs if run in self.runs and self.runs[run].phase is Phase.ENDED]
@@ -367,6 +388,7 @@ class StartdCore:
             self.runs.pop(run, None)
             self._changed.pop(run, None)
             self._stopping.discard(run)
+            self._checkpointing.discard(run)
             self._waiting.pop(run, None)
             self._claims.let_go(run)
             self._tombs[run] = None
@@ -386,12 +408,17 @@ class StartdCore:
         self._changed[run_id] = None
         if run.ending is not None:
             return self._ask_to_end(run, now)
+        if run.grant.program.checkpoint_every > 0:
+            # Of a run that was found again nobody remembers what was said of it.
+            run.take_at = now if run.found else now + run.grant.program.checkpoint_every
+            self._checkpointing.add(run_id)
         if run.halts % 2:
             step(run, Turn.SUSPEND)
+            run.frozen_at = now - LONG_AGO_SECONDS
             return [Suspend(run_id)] if self._ladder.step >= Step.FREEZE else self._resume(run)
         # One that was found may have been frozen by a throttle that is no more.
         awake: list[Action] = [Resume(run_id)] if run.found else []
-        return awake + self._suspend(run) if self._ladder.step >= Step.FREEZE else awake
+        return awake + self._suspend(run, now) if self._ladder.step >= Step.FREEZE else awake
 
     def _stop_all(self, why: str, now: float) -> list[Action]:
         stops = [self._stop(run, EndReason.EVICTED, why, now) for run in list(self.runs.values())]
@@ -414,12 +441,14 @@ class StartdCore:
         """By the job's own signal, or at once when there is no grace or a limit was passed."""
         step(run, Turn.STOP)
         program = run.grant.program
+        grace = self._grace(run, now)
         at_once = run.ending in (EndReason.MEMORY, EndReason.DISK, EndReason.GPU_MEMORY)
-        run.kill_at = now + max(1.0, program.grace_seconds)
+        run.kill_at = now + max(1.0, grace)
         self._stopping.add(run.run)
-        if at_once or program.grace_seconds <= 0 or program.kill_signal == SIGKILL:
+        self._checkpointing.discard(run.run)
+        if at_once or grace <= 0 or program.kill_signal == SIGKILL:
             return [Kill(run.run)]
-        run.kill_at = now + program.grace_seconds
+        run.kill_at = now + grace
         # Who stands still cannot heed a signal; and for its last moments it is not throttled.
         stands_still = run.halts > 0 or self._share is not None
         awake: list[Action] = [Resume(run.run)] if stands_still else []
@@ -441,19 +470,33 @@ class StartdCore:
         if here is Step.LEAVE:
             return actions + self._stop_all(words.owner_wants_it(self.name, ladder.why), now)
         for run in self.runs.values():
-            actions += self._suspend(run) if here is Step.FREEZE else self._resume(run)
+            actions += self._suspend(run, now) if here is Step.FREEZE else self._resume(run)
         return actions
 
-    def _suspend(self, run: JobRun) -> list[Action]:
-        return [*self._halt(run), Suspend(run.run)] if step(run, Turn.SUSPEND) else []
+    def _suspend(self, run: JobRun, now: float) -> list[Action]:
+        if not step(run, Turn.SUSPEND):
+            return []
+        run.frozen_at = now
+        return [*self._halt(run), Suspend(run.run)]
 
     def _resume(self, run: JobRun) -> list[Action]:
-        return [*self._halt(run), Resume(run.run)] if step(run, Turn.RESUME) else []
+        if not step(run, Turn.RESUME):
+            return []
+        run.frozen_at = None
+        return [*self._halt(run), Resume(run.run)]
 
     def _halt(self, run: JobRun) -> list[Action]:
         run.halts += 1
         self._changed[run.run] = None
         return [Record(Halted(run.run, run.halts))]
+
+    def _grace(self, run: JobRun, now: float) -> float:
+        """What the job asked for; less when the machine will be gone before."""
+        grace = run.grant.program.grace_seconds
+        if self._gone_at is None:
+            return grace
+        left = self._gone_at - now
+        return min(grace, max(LEAST_GRACE_SECONDS, left - min(MOST_SENDING_SECONDS, left / 2)))
 
     def _not_started(self, run_id: RunId, reason: EndReason, message: str) -> list[Action]:
         run = self.runs.get(run_id)
@@ -502,35 +545,60 @@ class StartdCore:
                 return self._stop(run, EndReason.GPU_MEMORY, message, now)
         return []
 
-    def _over(self, run_id: RunId, over: Over) -> list[Action]:
+    def _checkpoint_taken(self, run_id: RunId, taken: CheckpointTaken, now: float) -> list[Action]:
+        run = self.runs.get(run_id)
+        if run is None or run.end is not None:
+            return []
+        if run_id in self._checkpointing:
+            run.take_at = now + run.grant.program.checkpoint_every
+        self._note_checkpoint(run, taken, now)
+        return []
+
+    def _note_checkpoint(self, run: JobRun, taken: CheckpointTaken, now: float) -> None:
+        if taken.checkpoint is not None:
+            run.checkpoint, run.changed_at = taken.checkpoint, now - taken.age_seconds
+            run.trouble, run.tells_checkpoint = taken.trouble, True
+        elif taken.trouble and taken.trouble != run.trouble:
+            run.trouble, run.tells_checkpoint = taken.trouble, True
+        if run.tells_checkpoint:
+            self._changed[run.run] = None
+
+    def _over(self, run_id: RunId, over: Over, now: float) -> list[Action]:
         run = self.runs.get(run_id)
         if run is None:
             return [Discard(run_id)]
         if not step(run, Turn.OVER):
             return []
-        run.over, run.alive, run.kill_at = over, False, None
+        goes_on, doubt = _goes_on(run, over), _doubt_seconds(run, over, now)
+        run.over, run.alive, run.kill_at, run.over_at = over, False, None, now
         self._stopping.discard(run_id)
+        self._checkpointing.discard(run_id)
         self._changed[run_id] = None
-        return [Collect(run.grant)]
+        return [Collect(run.grant, goes_on, doubt if goes_on else None)]
 
-    def _collected(self, run_id: RunId, left: Collected) -> list[Action]:
+    def _collected(self, run_id: RunId, left: Collected, now: float) -> list[Action]:
         run = self.runs.get(run_id)
         if run is None or run.phase is not Phase.RETURNING or run.over is None:
             return []
         over = run.over
         reason, message = _verdict(run, over)
         run.blobs = left.blobs
+        if left.taken is not None:
+            self._note_checkpoint(run, left.taken, now)
+        covered = max(0.0, over.wall_seconds - max(0.0, run.over_at - run.changed_at)) if run.checkpoint else 0.0
         return self._end(run, Turn.COLLECTED, RunEnd(
             reason, over.exit_code, over.signal, message, True,
             round(over.wall_seconds, 4), round(over.user_seconds, 4), round(over.system_seconds, 4),
             round(over.peak_memory_mib, 1), max(over.peak_disk_kib, left.disk_kib),
             left.stdout, left.stderr, left.files, left.warnings, round(run.gpu_peak_mib, 1),
-            round(over.start_seconds, 4), round(over.start_cpu_seconds, 4)))
+            round(over.start_seconds, 4), round(over.start_cpu_seconds, 4),
+            run.checkpoint, round(covered, 4), run.trouble))
 
     def _end(self, run: JobRun, turn: Turn | None, end: RunEnd) -> list[Action]:
         if turn is not None:
             step(run, turn)
         run.end, run.kill_at = end, None
+        self._checkpointing.discard(run.run)
         self._waiting.pop(run.run, None)
         self._claims.let_go(run.run)
         self._made_room = True
@@ -560,6 +628,7 @@ class StartdCore:
         actions: list[Action] = []
         for run in self.runs.values():
             run.told = None
+            run.tells_checkpoint = run.checkpoint is not None or bool(run.trouble)
             self._changed[run.run] = None
             if run.phase is Phase.ENDED:
                 actions += self._recall(run)
@@ -579,6 +648,12 @@ class StartdCore:
             return None
         run.told = run.phase, run.halts
         return Progressed(run.run, run.phase, run.halts, self._ladder.why if run.phase is Phase.SUSPENDED else "")
+
+    def _news_of_checkpoint(self, run: JobRun, now: float) -> Checkpointed:
+        run.tells_checkpoint = False
+        self._checkpoint_number += 1
+        return Checkpointed(run.run, self._checkpoint_number, run.checkpoint,
+                            round(max(0.0, now - run.changed_at), 3), run.trouble)
 
     def _recall(self, run: JobRun) -> list[Action]:
         """Make ready to say the end again."""
@@ -625,6 +700,15 @@ class StartdCore:
                 # Asked for again until it is gone, should the request have been lost.
                 run.kill_at = now + max(1.0, run.grant.program.grace_seconds)
                 actions.append(Kill(run_id))
+        for run_id in sorted(self._checkpointing):
+            run = self.runs[run_id]
+            if run.take_at is None or run.take_at > now:
+                continue
+            if run.phase is Phase.SUSPENDED:     # it may stand still in the middle of a file
+                run.take_at = now + run.grant.program.checkpoint_every
+            else:
+                run.take_at = None
+                actions.append(TakeCheckpoint(run.grant))
         if self._welcomed and self._beat_at <= now:
             self._beat_at = now + self._beat_seconds
             self._saying.append(Beat(self._held()))
@@ -657,6 +741,26 @@ class StartdCore:
                 actions += self._end(run, Turn.FAILED, RunEnd(
                     EndReason.EVICTED, message="The startd was restarted before it started.", started=False))
         return actions
+
+
+def _goes_on(run: JobRun, over: Over) -> bool:
+    """Whether the job will run again from where it is, as far as can be told here."""
+    program = run.grant.program
+    if run.unwanted or not (program.contract or program.checkpoint_files is not None):
+        return False
+    reason, _ = _verdict(run, over)
+    if reason is EndReason.EXITED:
+        return program.checkpoint_exit_code is not None and over.exit_code == program.checkpoint_exit_code
+    return program.checkpoint_on_evict
+
+
+def _doubt_seconds(run: JobRun, over: Over, now: float) -> float | None:
+    """How long before now it may have begun to write what it never finished; None: it ended by itself."""
+    if over.exit_code is not None:
+        return None
+    if not run.alive:
+        return LONG_AGO_SECONDS      # it ended while no startd was there, who knows when
+    return max(0.0, now - run.frozen_at) if run.frozen_at is not None else 0.0
 
 
 def _verdict(run: JobRun, over: Over) -> tuple[EndReason, str]:

@@ -111,6 +111,8 @@ class Cache:
             self._lacks(run, program.content, inline, lacking)
         if program.stdin is not None:
             self._lacks(run, program.stdin, inline, lacking)
+        if program.checkpoint is not None:
+            self._lacks(run, program.checkpoint, inline, lacking)
         for named in (*program.inputs, *program.shared):
             if not named.content.tree or not self._has_folder(run, named.content):
                 self._lacks(run, named.content, inline, lacking)
@@ -150,7 +152,7 @@ class Cache:
     def tree(self, content: Content, inline: dict[str, bytes]) -> list[TreeEntry]:
         """The entries of a tree whose list is here; raise Spoilt when it is none."""
         try:
-            entries = _decode_tree(self._bytes(content.sha256, inline))
+            entries = _decode_tree(self.bytes_of(content.sha256, inline))
             for entry in entries:
                 checked(entry.path)
         except (msgspec.MsgspecError, BadPath) as error:
@@ -246,7 +248,8 @@ class Cache:
             shutil.copyfile(self.path(sha256), path)
         os.chmod(path, 0o555 if executable else 0o444)
 
-    def _bytes(self, sha256: str, inline: dict[str, bytes]) -> bytes:
+    def bytes_of(self, sha256: str, inline: dict[str, bytes]) -> bytes:
+        """A content that is here."""
         if sha256 in inline:
             return inline[sha256]
         with open(self.path(sha256), "rb") as file:

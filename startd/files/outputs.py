@@ -17,7 +17,7 @@ from enum import Enum, auto
 from contract.messages import OutputFile, Program
 from contract.vocabulary import INLINE_BYTES, MAX_NAME_CHARACTERS
 from startd.core.container import APP, SHARED
-from startd.files.sandbox import INPUT_TIME_NS
+from startd.files.paths import INPUT_TIME_NS
 
 MAX_FILES = 10_000
 MAX_DEPTH = 32

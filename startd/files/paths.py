@@ -3,6 +3,9 @@
 PATH-1: a path from a grant or a tree stays inside its folder.
 """
 
+INPUT_TIME_NS = 1_000_000_000_123_456_789
+"""Modification time of every input: a file that still has it was not written to."""
+
 MAX_PARTS = 64
 MAX_PART_BYTES = 255
 

@@ -27,10 +27,8 @@ from startd.core.container import APP, CHECKPOINT, INSIDE, JOB_FILE, OUTPUT, SCR
 from startd.core.contract import Folders, Person, contract_arguments, environment, interpreter_for, job_file
 from startd.core.launch import Bind, Box, Launch
 from startd.files.cache import Cache, Spoilt
-from startd.files.paths import BadPath, checked, checked_name
-
-INPUT_TIME_NS = 1_000_000_000_123_456_789
-"""Modification time of every input: a file that still has it was not written to."""
+from startd.files.checkpoints import decode_entries
+from startd.files.paths import INPUT_TIME_NS, BadPath, checked, checked_name
 
 SPARE_FOLDERS = 64
 FEW_FILES = 32
@@ -152,6 +150,9 @@ class Sandboxes:
         if program.stdin is not None:
             stdin = f"{sandbox}/stdin"
             self._write(program.stdin, stdin, inline)
+        if program.checkpoint is not None:
+            place = f"{sandbox}/checkpoint" if program.contract else work
+            self._lay_back(program.checkpoint, place, inline)
         if program.contract:
             _write_bytes(f"{sandbox}/job.json", job_file(grant, folders))
         return Launch(self._argv(grant, folders, app or work), environment(grant, folders, self._person), sandbox,
@@ -225,6 +226,15 @@ class Sandboxes:
         for entry in self._cache.tree(named.content, inline):
             self._write(Content(entry.sha256, entry.size, executable=entry.executable),
                         _room(place, entry.path), inline)
+
+    def _lay_back(self, checkpoint: Content, folder: str, inline: dict[str, bytes]) -> None:
+        """Let the run find what an earlier one left; which file is newer than which can still be seen."""
+        self._cache.tree(checkpoint, inline)     # its paths are checked there
+        for entry in decode_entries(self._cache.bytes_of(checkpoint.sha256, inline)):
+            place = _room(folder, entry.path)
+            self._write(Content(entry.sha256, entry.size, executable=entry.executable), place, inline)
+            modified = INPUT_TIME_NS + (1 + entry.order) * 1_000_000_000
+            os.utime(place, ns=(modified, modified))
 
     def _write(self, content: Content, place: str, inline: dict[str, bytes]) -> None:
         """A copy of a content, the run's own to change."""

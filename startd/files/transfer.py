@@ -7,7 +7,7 @@ given up. One content is fetched once, however many runs want it.
 
 import asyncio
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
@@ -54,6 +54,21 @@ class Transfer:
     async def upload(self, sha256: str, path: str, size: int) -> None:
         """Return when the schedd has this content; raise CannotTransfer if the file is no longer that content."""
         await self._patiently(lambda client: _put(client, sha256, path, size))
+
+    async def upload_all(self, small: dict[str, bytes], large: dict[str, tuple[str, int]]) -> None:
+        """Return when the schedd has all of these contents, by SHA-256; of large ones their path and size are given."""
+        names = [*small, *large]
+        lacking = await self._patiently(lambda client: client.call("POST", "/v1/blobs/missing", list[str], names))
+        for name in lacking:
+            if name in large:
+                path, size = large[name]
+                await self.upload(name, path, size)
+            elif len(small[name]) > INLINE_BYTES:
+                await self._patiently(lambda client, name=name: _put_bytes(client, name, small[name]))  # type: ignore[misc]
+        for pack in _packs_of_bytes(small[name] for name in lacking if name in small):
+            body = msgspec.msgpack.encode(pack)
+            await self._patiently(lambda client, body=body: client.exchange(  # type: ignore[misc]
+                "POST", "/v1/blobs/pack", body, None, {"Content-Type": "application/msgpack"}))
 
     async def run(self, work: Callable[[], T]) -> T:
         """Do some other long work beside the loop."""
@@ -165,6 +180,27 @@ def _packs(contents: list[Content]) -> Iterator[list[Content]]:
         total += content.size
     if pack:
         yield pack
+
+
+def _packs_of_bytes(contents: Iterable[bytes]) -> Iterator[list[bytes]]:
+    """Those that may travel together, in packs up to a bound."""
+    pack: list[bytes] = []
+    total = 0
+    for content in contents:
+        if len(content) > INLINE_BYTES:
+            continue
+        if pack and total + len(content) > PACK_BYTES:
+            yield pack
+            pack, total = [], 0
+        pack.append(content)
+        total += len(content)
+    if pack:
+        yield pack
+
+
+def _put_bytes(client: Client, sha256: str, raw: bytes) -> None:
+    client.exchange("PUT", _blob(sha256), raw, {"offset": 0, "size": len(raw)},
+                    {"Content-Type": "application/octet-stream"})
 
 
 def _put(client: Client, sha256: str, path: str, size: int) -> None:

@@ -69,6 +69,7 @@ def fixed(name: str, offered: Amounts, start: str) -> dict[str, str]:
         "DetectedCpus": str(os.cpu_count() or 1),
         "DetectedMemory": str(psutil.virtual_memory().total // 1024**2),
         "HasFileTransfer": "true",
+        "HasSelfCheckpointTransfers": "true",
         "FileSystemDomain": _quoted(host),
         "UidDomain": _quoted(host),
         "CondorVersion": _quoted(CONDOR_VERSION),
