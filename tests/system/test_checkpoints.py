@@ -199,7 +199,7 @@ def test_a_checkpoint_that_is_too_large_is_told_and_costs_no_run(house):
     house.start("--cpus", "1")
     house.stop()
     house.start_schedd()
-    startd = house.begin("pesc_startd", "--cpus", "1", "--max-checkpoint", "1")
+    startd = house.begin("pesc_startd", "--runtime", "process", "--cpus", "1", "--max-checkpoint", "1")
     house.write("large.py", '''
 import os, pathlib, sys
 folder = pathlib.Path(os.environ["PESC_CHECKPOINT_DIR"])
