@@ -20,7 +20,8 @@ UNDER_WAY = (JobStatus.RUNNING, JobStatus.TRANSFERRING_OUTPUT, JobStatus.SUSPEND
 
 JOB_ATTRIBUTES = ("ClusterId ProcId Owner QDate RemoteWallClockTime JobCurrentStartDate JobStatus JobPrio "
                   "Cmd PescProcess Arguments Args HoldReason EnteredCurrentStatus RemoteHost LastRemoteHost "
-                  "CompletionDate EndDate RemoveReason ExitCode ExitSignal").split()
+                  "CompletionDate EndDate RemoveReason ExitCode ExitSignal "
+                  "PescProgress PescProgressMessage PescExpectedEnd").split()
 """All that the lines are made of: no more is asked for."""
 
 
@@ -73,6 +74,16 @@ def command_line(ad: Ad, width: int = 60) -> str:
 
 def host(ad: Ad) -> str:
     return plain(shown(get(ad, "RemoteHost") or get(ad, "LastRemoteHost") or "-"))
+
+
+def progress(ad: Ad, now: float) -> str:
+    """`40%, 0+00:02:00 left: fitting`; "" where the job does not say."""
+    percent = get(ad, "PescProgress")
+    if not isinstance(percent, int | float):
+        return ""
+    end, message = get(ad, "PescExpectedEnd"), get(ad, "PescProgressMessage")
+    left = f", {duration(end - now)} left" if isinstance(end, int | float) else ""
+    return f"{percent:.0f}%{left}" + (f": {plain(message, 40)}" if isinstance(message, str) and message else "")
 
 
 def _number(value: Any) -> float:

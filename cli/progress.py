@@ -183,7 +183,10 @@ class Rate:
 def time_left(batch: Batch, rate: float | None) -> float | None:
     """Seconds until the waiting and running jobs are over, if it goes on like this."""
     left = batch.jobs.idle + batch.jobs.running + batch.jobs.suspended
-    return left / rate if rate else None
+    if rate:
+        return left / rate
+    # Nothing ended of late: if all that is left says when it will be done, that is the forecast.
+    return batch.progress.left_seconds if batch.progress is not None and batch.progress.jobs == left else None
 
 
 def percent(batch: Batch) -> int:
@@ -202,7 +205,17 @@ def line(batch: Batch, rate: float | None) -> str:
     forecast = [] if rate is None else [f"{rate:.3g}/s"]
     if left:
         forecast.append(f"{in_words(left)} left")
-    return f"{percent(batch):3}%  " + ", ".join([done, *counted, *forecast])
+    return f"{percent(batch):3}%  " + ", ".join([done, *counted, *forecast]) + in_its_words(batch)
+
+
+def in_its_words(batch: Batch) -> str:
+    """How far the running jobs say they are, and the latest message; "" where none says anything."""
+    said = batch.progress
+    if said is None:
+        return ""
+    of = "it" if batch.total == 1 else "the running" if said.jobs == batch.jobs.running else f"{said.jobs:,} running"
+    message = f", {plain(said.message, 60)}" if said.message else ""
+    return f"; {of} at {said.percent:.0f}%{message}"
 
 
 def in_words(seconds: float) -> str:
@@ -254,12 +267,13 @@ class _SomeView:
 
 
 class Lines:
-    """A line when much has changed: one for each 5 % and each new hold, one a second at most, and the last."""
+    """A line when much has changed: one for each 5 %, of the running jobs too, and each new hold; one a second at
+    most, and the last."""
 
     def __init__(self, write: Callable[[str], object] | None = None) -> None:
         self._write = write or sys.stderr.write
         self._rate = Rate()
-        self._said: tuple[int, int] | None = None
+        self._said: tuple[int, int, int] | None = None
         self._next_at = float("-inf")
         self._later: str | None = None
         self._timer: threading.Timer | None = None
@@ -267,7 +281,8 @@ class Lines:
 
     def show(self, batch: Batch, at: float) -> None:
         self._rate.see(ended(batch.jobs), at)
-        now = (percent(batch) // STEP_PERCENT, batch.jobs.held)
+        inside = int(batch.progress.percent) // STEP_PERCENT if batch.progress is not None else -1
+        now = (percent(batch) // STEP_PERCENT, inside, batch.jobs.held)
         with self._lock:
             if is_over(batch):
                 self._later = None

@@ -11,7 +11,19 @@ from collections.abc import Iterable
 from cli import jobs
 from cli.adtext import plain
 from cli.common import DONE, Parser, complain, connect, count_of, run, say, say_json
-from cli.jobtext import JOB_ATTRIBUTES, UNDER_WAY, command_line, host, job_id, letter, moment, owner, priority, run_time
+from cli.jobtext import (
+    JOB_ATTRIBUTES,
+    UNDER_WAY,
+    command_line,
+    host,
+    job_id,
+    letter,
+    moment,
+    owner,
+    priority,
+    progress,
+    run_time,
+)
 from cli.selection import add_selection, split_names
 from cli.table import table
 from contract.requests import Ad, Batch, Queue, Totals
@@ -112,10 +124,11 @@ def totals_line(totals: Totals) -> str:
 def jobs_table(ads: Iterable[Ad], now: float) -> str:
     """One line a job, and what they come to."""
     ads = list(ads)
+    heading, said = _progress_column(ads, now)
     lines = table(
-        ("ID", "OWNER", "SUBMITTED", "RUN_TIME", "ST", "PRI", "CMD"),
-        [(job_id(ad), owner(ad), moment(ad.get("QDate")), run_time(ad, now), letter(ad), priority(ad),
-          command_line(ad)) for ad in ads],
+        ("ID", "OWNER", "SUBMITTED", "RUN_TIME", "ST", "PRI", *heading, "CMD"),
+        [(job_id(ad), owner(ad), moment(ad.get("QDate")), run_time(ad, now), letter(ad), priority(ad), *words,
+          command_line(ad)) for ad, words in zip(ads, said, strict=True)],
         right="RUN_TIME PRI")
     return f"{lines}\n\n{totals_line(totals_of(ads))}"
 
@@ -130,10 +143,19 @@ def held_table(ads: Iterable[Ad]) -> str:
 
 def running_table(ads: Iterable[Ad], now: float) -> str:
     """Running jobs, and where."""
+    ads = list(ads)
+    heading, said = _progress_column(ads, now)
     return table(
-        ("ID", "OWNER", "SUBMITTED", "RUN_TIME", "HOST"),
-        [(job_id(ad), owner(ad), moment(ad.get("QDate")), run_time(ad, now), host(ad)) for ad in ads],
+        ("ID", "OWNER", "SUBMITTED", "RUN_TIME", *heading, "HOST"),
+        [(job_id(ad), owner(ad), moment(ad.get("QDate")), run_time(ad, now), *words, host(ad))
+         for ad, words in zip(ads, said, strict=True)],
         right="RUN_TIME")
+
+
+def _progress_column(ads: list[Ad], now: float) -> tuple[list[str], list[list[str]]]:
+    """A column that is there where any job says how far it is."""
+    said = [progress(ad, now) for ad in ads]
+    return (["PROGRESS"], [[words] for words in said]) if any(said) else ([], [[] for _ in said])
 
 
 def totals_of(ads: Iterable[Ad]) -> Totals:

@@ -233,6 +233,14 @@ class Checkpointed(msgspec.Struct, frozen=True, tag="checkpointed"):
     """Why none was taken, in words."""
 
 
+class Reached(msgspec.Struct, frozen=True, tag="reached"):
+    """How far a run says it is, 0 to 100 percent. The latest counts; said again after a connection broke."""
+
+    run: RunId
+    percent: float
+    message: str = ""
+
+
 class Ended(msgspec.Struct, frozen=True, tag="ended"):
     """A run is over. Kept by the startd, and sent again, until acknowledged.
 
@@ -317,7 +325,7 @@ class Unwatch(msgspec.Struct, frozen=True, tag="unwatch"):
     watch: int
 
 
-FromStartd = Hello | Beat | AdChanged | Progressed | Used | Checkpointed | Ended | OutputChunk
+FromStartd = Hello | Beat | AdChanged | Progressed | Used | Reached | Checkpointed | Ended | OutputChunk
 FromSchedd = Welcome | Refused | Grant | Stop | Acknowledge | Watch | Unwatch
 
 encode = msgspec.json.Encoder().encode

@@ -109,6 +109,18 @@ class Totals(msgspec.Struct, omit_defaults=False):
     suspended: int = 0
 
 
+class BatchProgress(msgspec.Struct, frozen=True):
+    """How far the running jobs of a batch say they are: `jobs` of them do."""
+
+    jobs: int
+    percent: float
+    """The mean."""
+    message: str
+    """The latest that is not empty."""
+    left_seconds: float | None
+    """Until the last of them is done, if it goes on like this."""
+
+
 class Batch(msgspec.Struct, frozen=True):
     """One line of `pesc_q`: a cluster that still has jobs in the queue."""
 
@@ -118,6 +130,7 @@ class Batch(msgspec.Struct, frozen=True):
     submitted_at: float
     total: int
     jobs: Totals
+    progress: BatchProgress | None = None
 
 
 class Queue(msgspec.Struct, frozen=True):
@@ -131,7 +144,7 @@ class Queue(msgspec.Struct, frozen=True):
 class Event(msgspec.Struct, frozen=True, omit_defaults=True):
     """Something that happened to a job, or (`proc` -1) to a whole cluster at once.
 
-    `kind`: submitted, executing, usage, evicted, terminated, held, released, removed,
+    `kind`: submitted, executing, usage, progress, evicted, terminated, held, released, removed,
     disconnected, reconnected, priority, checkpointed. `detail` depends on the kind; see
     docs/reference/events.md.
     """

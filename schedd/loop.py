@@ -193,8 +193,8 @@ class Loop:
             else:
                 future.set_result(answer)
         self.lately_closed = outcome.closed
-        if outcome.events or outcome.clusters:
-            self._edges.publish(outcome.events, outcome.clusters, outcome.closed)
+        if outcome.events or outcome.clusters or outcome.stirred:
+            self._edges.publish(outcome.events, outcome.clusters | outcome.stirred, outcome.closed)
         if outcome.deliveries:
             self._edges.deliver(outcome.deliveries)
 

@@ -53,6 +53,7 @@ from startd.core.events import (
     Recalled,
     Record,
     Resume,
+    Said,
     Signal,
     Start,
     Suspend,
@@ -63,6 +64,7 @@ from startd.core.events import (
 )
 from startd.core.launch import Launch
 from startd.core.startd import StartdCore
+from startd.files import progress
 from startd.files.cache import Cache, Spoilt
 from startd.files.checkpoints import Checkpoints, Last
 from startd.files.journal import Journal
@@ -131,6 +133,7 @@ class Loop:
         self._pids: dict[RunId, int] = {}
         """The main processes of runs."""
         self._tails = Tails()
+        self._progress = progress.Watcher()
         self._extra: list[FromStartd] = []
         self._tailing: asyncio.Task[None] | None = None
         self._launches: dict[RunId, tuple[Grant, Launch]] = {}
@@ -151,7 +154,7 @@ class Loop:
         self._machine_seen()
         self.happened(Found(frozenset(found)))
         duties = [asyncio.create_task(duty) for duty in (
-            self._stay_connected(dial), self._look_at_machine(), self._look_at_gpus())]
+            self._stay_connected(dial), self._look_at_machine(), self._look_at_gpus(), self._look_at_progress())]
         if self._owner is not None and self.core.heeds_owner:
             duties.append(asyncio.create_task(self._look_at_owner(self._owner)))
         asked = asyncio.create_task(leave.wait())
@@ -484,6 +487,13 @@ class Loop:
         while True:
             self.happened(OwnerSeen(owner.look()))
             await asyncio.sleep(SEE_OWNER_SECONDS if self.core.runs else SEE_OWNER_IDLE_SECONDS)
+
+    async def _look_at_progress(self) -> None:
+        while True:
+            await asyncio.sleep(progress.LOOK_SECONDS)
+            runs = {run: self._sandboxes.path(run) for run in self.core.running()}
+            for run, (percent, message) in self._progress.look(runs):
+                self.happened(Said(run, percent, message))
 
     # --- the connection ------------------------------------------------------------------
 

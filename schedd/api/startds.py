@@ -21,6 +21,7 @@ from contract.messages import (
     Hello,
     OutputChunk,
     Progressed,
+    Reached,
     Refused,
     Used,
     decode_from_startd,
@@ -29,6 +30,7 @@ from contract.vocabulary import INLINE_BYTES
 from schedd.api.context import Context
 from schedd.core.checkpoints import on_checkpointed
 from schedd.core.ends import on_ended
+from schedd.core.reached import on_reached
 from schedd.core.runs import on_ad, on_beat, on_gone, on_hello, on_progressed, on_used
 from schedd.links import Link
 
@@ -89,6 +91,8 @@ def _take(context: Context, link: Link, messages: list[FromStartd]) -> None:
             case Checkpointed(_, _, checkpoint):
                 _check_numbers(*((checkpoint.size, checkpoint.files) if checkpoint is not None else ()))
                 loop.tell(on_checkpointed, number, message)
+            case Reached():
+                loop.tell(on_reached, number, message)
             case Beat():
                 loop.tell(on_beat, number, message)
             case AdChanged():

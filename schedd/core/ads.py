@@ -54,6 +54,12 @@ def dynamic(cluster: Cluster, proc: int, job: Job | None) -> dict[str, Any]:
             fields["PescStopping"] = job.run.stopping
         if job.run.suspended_at is not None:
             fields["PescSuspended"] = job.run.suspended_because
+    if (progress := cluster.progress.get(proc)) is not None:
+        fields["PescProgress"] = round(progress.percent, 2)
+        if progress.message:
+            fields["PescProgressMessage"] = progress.message
+        if progress.left_seconds is not None:
+            fields["PescExpectedEnd"] = int(progress.at + progress.left_seconds)
     if job.last_machine:
         fields["LastRemoteHost"] = job.last_machine
     if job.status == JobStatus.HELD:

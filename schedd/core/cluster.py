@@ -19,6 +19,7 @@ from contract.vocabulary import JobStatus
 from dsl.classad import Ad
 from dsl.submit import Expander
 from schedd.core.job import Job
+from schedd.core.progress import Progress, of_batch
 
 COUNTER = {
     JobStatus.IDLE: "idle",
@@ -33,7 +34,8 @@ DYNAMIC = frozenset(
     name.lower()
     for name in (
         "ClusterId ProcId PescRank JobStatus EnteredCurrentStatus JobPrio NumJobStarts NumJobCompletions NumRestarts "
-        "PescAttempt PescPhase PescStopping RemoteHost LastRemoteHost HoldReason HoldReasonCode HoldReasonSubCode "
+        "PescAttempt PescPhase PescStopping PescProgress PescProgressMessage PescExpectedEnd "
+        "RemoteHost LastRemoteHost HoldReason HoldReasonCode HoldReasonSubCode "
         "ReleaseReason RemoveReason JobStartDate JobCurrentStartDate RemoteWallClockTime RemoteUserCpu RemoteSysCpu "
         "MemoryUsage DiskUsage ExitBySignal ExitCode ExitSignal CompletionDate EndDate PescWarnings GlobalJobId "
         "TotalSuspensions CumulativeSuspensionTime LastSuspensionTime PescSuspended "
@@ -86,8 +88,8 @@ class Cluster:
     """The record, the state, and what is worked out from them once."""
 
     __slots__ = (
-        "_expander", "_varies", "_wants", "ad", "ahead", "jobs", "json", "judges_exits", "program", "record",
-        "state", "texts",
+        "_expander", "_varies", "_wants", "ad", "ahead", "jobs", "json", "judges_exits", "program", "progress",
+        "record", "state", "texts",
     )
 
     def __init__(self, record: ClusterRecord, state: ClusterState) -> None:
@@ -95,6 +97,8 @@ class Cluster:
         self.state = state
         self.ahead = set(state.ahead)
         self.jobs: dict[int, Job] = {}
+        self.progress: dict[int, Progress] = {}
+        """How far running jobs say they are, by proc."""
         submission = record.submission
         self.texts = {name: text for name, text in submission.template.items() if name.lower() not in OURS}
         self.ad = Ad.from_texts(self.texts)
@@ -155,7 +159,7 @@ class Cluster:
         """Its line in `pesc_q`."""
         counts = self.state.counts
         return Batch(self.id, self.owner, self.batch_name, self.record.submitted_at, self.count,
-                     msgspec.structs.replace(counts))
+                     msgspec.structs.replace(counts), of_batch(self.progress.values()))
 
     def varying(self, proc: int) -> dict[str, str]:
         """Attributes of job `proc` that the template does not have, as ClassAd text."""

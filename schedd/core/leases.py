@@ -14,6 +14,7 @@ from schedd.core.job import UNDER_WAY, Job, Move
 from schedd.core.machine import Machine
 from schedd.core.matching import file_job
 from schedd.core.pool import Pool, free_claim, leave_queue, move, say
+from schedd.core.reached import say_what_waited
 
 LONGEST_QUEUED_SECONDS = 2.0
 """What lies ready on a machine for longer could start elsewhere."""
@@ -40,6 +41,7 @@ def tick(pool: Pool, now: float) -> None:
             pool.filing.wanted = True
         _recall_queued(pool, machine, now)
         vacate_if_due(pool, machine, now)
+    say_what_waited(pool, now)
     # Expressions may read the clock: no answer is kept for longer than a tick.
     pool.filing.verdicts.clear()
 

@@ -46,6 +46,8 @@ class Outcome:
     submitted: list[tuple[str, str]] = field(default_factory=list)
     """Owner and key of new submissions."""
     next_ids: bool = False
+    stirred: set[int] = field(default_factory=set)
+    """Clusters of which something changed that is worth a look and not worth the disk."""
     sends: list[tuple[int, FromSchedd]] = field(default_factory=list)
     """(link, message): instructions to startds, in order."""
 

@@ -184,6 +184,7 @@ def free_claim(pool: Pool, job: Job, owner: str, now: float) -> Run | None:
     if run is None:
         return None
     count_suspension(job, run, now)
+    pool.clusters[job.cluster].progress.pop(job.proc, None)
     machine = pool.machines.get(run.machine)
     if machine is not None:
         machine.claims.pop(job.run_id, None)

@@ -57,6 +57,10 @@ class Folders:
         return self.tmp or f"{self.sandbox}/tmp"
 
     @property
+    def progress_file(self) -> str:
+        return f"{self.scratch}/pesc_progress"
+
+    @property
     def job_file(self) -> str:
         return f"{self.sandbox}/job.json"
 
@@ -112,6 +116,7 @@ def environment(grant: Grant, folders: Folders, person: Person) -> dict[str, str
         "_CONDOR_SLOT": "slot1",
         "PESC_RANK": str(program.rank),
         "PESC_WORLD_SIZE": str(program.world_size),
+        "PESC_PROGRESS_FILE": folders.progress_file,
     }
     if program.row:
         base["PESC_REPETITION"] = str(program.repetition)

@@ -11,6 +11,7 @@ they are taken with `StartdCore.outgoing(now)` whenever the connection can carry
     Begun                   Progressed is said           NotBegun      the run ends
     Usage, GpuUsage         Used is said; over a limit: Record, Kill
     OwnerSeen               Throttle; Record, Suspend or Resume; the runs are stopped (see `ladder`)
+    Said                    Reached is said
     Heard(Stop)             Record, Signal; after the grace: Kill
     Over                    Collect
     Tick, a while later     TakeCheckpoint, then CheckpointTaken: Checkpointed is said
@@ -122,6 +123,15 @@ class GpuUsage:
 
 
 @dataclass(frozen=True, slots=True)
+class Said:
+    """How far a running run says it is: 0 to 100 percent."""
+
+    run: RunId
+    percent: float
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
 class Over:
     """The run's processes are all gone. Neither code nor signal: nobody saw how it ended."""
 
@@ -190,7 +200,7 @@ class LeaveAsked:
 
 Event = (
     Connected | Disconnected | Heard | MachineSeen | OwnerSeen | Found | Fetched | NotFetched | Begun | NotBegun
-    | Usage | GpuUsage | CheckpointTaken | Over | Collected | Recalled | Tick | LeaveAsked
+    | Usage | GpuUsage | Said | CheckpointTaken | Over | Collected | Recalled | Tick | LeaveAsked
 )
 
 # --- what is decided -------------------------------------------------------------------

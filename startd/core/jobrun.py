@@ -81,6 +81,8 @@ class JobRun:
     told: tuple[Phase, int] | None = None
     """The phase and the `halts` that the schedd was told last."""
     sent_at: float | None = None
+    reached: tuple[float, str] | None = None
+    """How far it says it is, and in its own words."""
     used_at: float | None = None
     used_mib: float = 0.0
     used_cpu: float = 0.0

@@ -30,6 +30,7 @@ from contract.messages import (
     Hello,
     OutputChunk,
     Progressed,
+    Reached,
     Refused,
     RunEnd,
     Stop,
@@ -76,6 +77,7 @@ from startd.core.events import (
     Recalled,
     Record,
     Resume,
+    Said,
     Signal,
     Start,
     Suspend,
@@ -200,6 +202,8 @@ class StartdCore:
                 return self._used_gpus(event, now)
             case CheckpointTaken(run):
                 return self._checkpoint_taken(run, event, now)
+            case Said(run, percent, message):
+                self._said(run, percent, message)
             case Tick():
                 return self._tick(now)
             case Recalled(run, blobs):
@@ -262,6 +266,10 @@ class StartdCore:
         if self._welcomed:
             dues.append(self._beat_at)
         return min(dues, default=None)
+
+    def running(self) -> list[RunId]:
+        """The runs whose processes are there and go on."""
+        return [run.run for run in self.runs.values() if run.phase is Phase.RUNNING]
 
     def is_writing(self, run: RunId) -> bool:
         """Whether the run's stdout and stderr may still grow."""
@@ -563,6 +571,13 @@ class StartdCore:
         if run.tells_checkpoint:
             self._changed[run.run] = None
 
+    def _said(self, run_id: RunId, percent: float, message: str) -> None:
+        run = self.runs.get(run_id)
+        if run is not None and run.alive and run.reached != (percent, message):
+            run.reached = percent, message
+            if self._welcomed:
+                self._saying.append(Reached(run_id, percent, message))
+
     def _over(self, run_id: RunId, over: Over, now: float) -> list[Action]:
         run = self.runs.get(run_id)
         if run is None:
@@ -632,6 +647,8 @@ class StartdCore:
             self._changed[run.run] = None
             if run.phase is Phase.ENDED:
                 actions += self._recall(run)
+            elif run.reached is not None:
+                self._saying.append(Reached(run.run, *run.reached))
         return actions
 
     def _held(self) -> list[HeldRun]:

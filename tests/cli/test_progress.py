@@ -5,6 +5,7 @@ import os
 import signal
 
 import pytest
+from msgspec import structs
 
 from cli import progress
 from cli.progress import (
@@ -22,7 +23,7 @@ from cli.progress import (
     percent,
     why_held,
 )
-from contract.requests import Batch, Totals
+from contract.requests import Batch, BatchProgress, Totals
 
 
 def a_batch(total=10, **counts):
@@ -54,6 +55,26 @@ def test_a_hundred_percent_is_said_only_when_all_is_over():
 def test_a_line_says_what_is_there_and_nothing_of_what_is_not():
     assert line(a_batch(completed=4, running=2, idle=3, held=1), None) == (
         " 40%  cluster 12: 4 of 10 done, 2 running, 3 idle, 1 held")
+
+
+def test_a_line_tells_what_running_jobs_say_of_themselves():
+    one = a_batch(total=1, running=1)
+    several = a_batch(completed=5, running=4, idle=1)
+    said = BatchProgress(1, 40.0, "fit\x1b[31mting", 90.0)
+    assert line(structs.replace(one, progress=said), None) == (
+        "  0%  cluster 12: 0 of 1 done, 1 running, 1 min 30 s left; it at 40%, fit?[31mting")
+    assert line(structs.replace(several, progress=said), None).endswith("1 idle; 1 running at 40%, fit?[31mting")
+    assert line(structs.replace(several, progress=BatchProgress(4, 12.6, "", None)), 2.0).endswith(
+        "1 idle, 2/s, 2 s left; the running at 13%")
+
+
+def test_plain_lines_come_for_every_five_percent_of_the_running_jobs_too():
+    lines = io.StringIO()
+    shown = Lines(lines.write)
+    for second, done in enumerate([0.0, 2.0, 4.9, 5.0, 50.0]):
+        said = BatchProgress(1, done, "", None)
+        shown.show(structs.replace(a_batch(total=1, running=1), progress=said), second * 2.0)
+    assert [text.rpartition(" ")[2] for text in lines.getvalue().splitlines()] == ["0%", "5%", "50%"]
 
 
 def test_a_line_forecasts_from_the_rate():

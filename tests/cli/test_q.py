@@ -44,6 +44,18 @@ def test_a_job_is_one_line_with_its_whole_run_time():
         "12.0  lee    01/15 08:00  0+01:01:00  R     0  run.sh a b")
 
 
+def test_jobs_that_say_how_far_they_are_bring_a_column_for_it():
+    says = a_job(JobStatus=2, PescProgress=40.4, PescProgressMessage="fitting\na model", RemoteHost="lab-7",
+                 PescExpectedEnd=int(NOON) + 90)
+    table = jobs_table([says, a_job(ProcId=1)], NOON).splitlines()
+    assert table[0].split()[-2:] == ["PROGRESS", "CMD"]
+    assert "R     0  40%, 0+00:01:30 left: fitting?a model  run.sh" in table[1]
+    assert table[2].split()[-3:] == ["I", "0", "run.sh"]
+    assert running_table([says], NOON).splitlines()[1].endswith("40%, 0+00:01:30 left: fitting?a model  lab-7")
+    assert "PROGRESS" not in jobs_table([a_job()], NOON)
+    assert "PROGRESS" not in running_table([a_job()], NOON)
+
+
 def test_a_job_that_waits_again_does_not_go_on_counting_run_time():
     job = a_job(RemoteWallClockTime=60.0, JobCurrentStartDate=NOON)
     assert "0+00:01:00  I" in jobs_table([job], NOON + 3600)

@@ -17,6 +17,7 @@ from contract.messages import (
     Grant,
     Hello,
     Progressed,
+    Reached,
     Refused,
     Used,
     decode_from_startd,
@@ -28,6 +29,7 @@ from schedd.core.leases import tick
 from schedd.core.matching import match
 from schedd.core.outcome import Outcome
 from schedd.core.pool import Pool, Settings
+from schedd.core.reached import on_reached
 from schedd.core.restored import restore
 from schedd.core.runs import on_ad, on_beat, on_gone, on_hello, on_progressed, on_used
 from schedd.store.rows import Statement, statements
@@ -52,7 +54,8 @@ AFTER_ALL = "schedd: all sent and answered"
 MOMENTS = (BEFORE_APPLYING, BEFORE_COMMIT, INSIDE_COMMIT, BEFORE_SENDS, BETWEEN_SENDS, BEFORE_ANSWERS, AFTER_ALL)
 
 Answer = Callable[[Any, Problem | None], None]
-HEARD = {Ended: on_ended, Progressed: on_progressed, Used: on_used, Beat: on_beat, AdChanged: on_ad}
+HEARD = {Ended: on_ended, Progressed: on_progressed, Used: on_used, Reached: on_reached, Beat: on_beat,
+         AdChanged: on_ad}
 
 
 class Schedd:

@@ -14,7 +14,17 @@ from pathlib import Path
 
 import pytest
 
-from contract.messages import Acknowledge, NamedContent, OutputChunk, Progressed, Stop, TreeEntry, Unwatch, Watch
+from contract.messages import (
+    Acknowledge,
+    NamedContent,
+    OutputChunk,
+    Progressed,
+    Reached,
+    Stop,
+    TreeEntry,
+    Unwatch,
+    Watch,
+)
 from contract.vocabulary import INLINE_BYTES, EndReason, Phase
 from tests.builders import a_content, a_grant, a_program, a_run, sha256
 from tests.startd.fakeschedd import FakeSchedd, a_schedd
@@ -100,6 +110,20 @@ def test_a_run_comes_back_with_all_it_left(tmp_path: Path):
         assert pool.schedd.content(end.stdout.sha256) == b"out\n"
         assert pool.schedd.content(end.stderr.sha256) == b"err\n"
         assert [(file.path, pool.schedd.content(file.sha256)) for file in end.files] == [("new.txt", b"new\n")]
+
+    story(tmp_path, tell)
+
+
+def test_a_run_says_how_far_it_is_on_stdout_and_in_its_file(tmp_path: Path):
+    async def tell(pool: Pool) -> None:
+        go = pool.fifo("go")
+        await pool.sh(f"echo PESC_PROGRESS 40 fitting; read line < {go}; echo 60 more > $PESC_PROGRESS_FILE; "
+                      f"read line < {go}")
+        await pool.schedd.until(lambda: Reached(RUN, 40.0, "fitting") in pool.schedd.heard)
+        go.write_text("\n")
+        await pool.schedd.until(lambda: Reached(RUN, 60.0, "more") in pool.schedd.heard)
+        go.write_text("\n")
+        assert (await pool.schedd.end_of(RUN)).end.exit_code == 0
 
     story(tmp_path, tell)
 

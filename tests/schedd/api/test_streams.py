@@ -6,8 +6,10 @@ import threading
 
 import pytest
 
+from contract.messages import Ended, Grant, Progressed, Reached
 from contract.requests import Submitted
-from tests.builders import an_output, sha256
+from contract.vocabulary import Phase
+from tests.builders import a_run_end, an_output, sha256
 
 
 @pytest.fixture
@@ -45,6 +47,23 @@ def test_events_of_a_cluster_are_told_from_its_submission_on(schedd, client, sta
     events = take(client.events("/v1/events", cluster=submitted.cluster, since=submitted.event), 3)
     assert [(kind, data["cluster"]) for _, kind, data in events] == [
         (kind, submitted.cluster) for kind in ("submitted", "executing", "terminated")]
+
+
+def test_how_far_a_run_says_it_is_is_told_as_an_event_and_with_the_counts(schedd, client, startd, submit):
+    number = submit(client)
+    counts = client.events("/v1/events", cluster=number, counts=1)
+    assert json.loads(next(counts).data)["progress"] is None
+    run = startd.hears(Grant).run
+    startd.says(Progressed(run, Phase.RUNNING))
+    startd.says(Reached(run, 40.0, "fitting"))
+    events = take(schedd.client(client_user(client)).events("/v1/events", cluster=number, since=0), 3)
+    assert events[-1][1:] == ("progress", {**events[-1][2], "detail": {"percent": 40.0, "message": "fitting"}})
+    for counted in counts:
+        if (said := json.loads(counted.data)["progress"]) is not None:
+            assert (said["jobs"], said["percent"], said["message"]) == (1, 40.0, "fitting")
+            break
+    counts.close()
+    startd.says(Ended(run, a_run_end(wall_seconds=60.0)))
 
 
 def test_a_stream_goes_on_after_the_last_event_seen(schedd, client, startd, submit):

@@ -43,6 +43,7 @@ def test_a_contract_program_finds_the_same_in_its_environment():
         "_CONDOR_SLOT": "slot1",
         "PESC_RANK": "3",
         "PESC_WORLD_SIZE": "10",
+        "PESC_PROGRESS_FILE": "/runs/1.3.1/tmp/pesc_progress",
         "PESC_APP_DIR": "/trees/abc",
         "PESC_CHECKPOINT_DIR": "/runs/1.3.1/checkpoint",
         "PESC_OUTPUT_DIR": "/runs/1.3.1/output",
@@ -58,7 +59,8 @@ def test_a_contract_program_finds_the_same_in_its_environment():
 
 def test_a_plain_program_gets_no_folders_of_the_contract():
     names = environment(a_grant(), FOLDERS, PERSON).keys()
-    assert {name for name in names if name.startswith("PESC_")} == {"PESC_RANK", "PESC_WORLD_SIZE"}
+    assert {name for name in names if name.startswith("PESC_")} == {
+        "PESC_RANK", "PESC_WORLD_SIZE", "PESC_PROGRESS_FILE"}
 
 
 def test_what_the_job_asks_for_wins():
@@ -111,7 +113,7 @@ def test_a_row_is_told_by_variable_and_in_the_job_file_as_it_is_written():
 def test_a_plain_program_is_told_its_row_too():
     names = environment(a_grant(program=a_program(row=ROW)), FOLDERS, PERSON).keys()
     assert {name for name in names if name.startswith("PESC_")} == {
-        "PESC_RANK", "PESC_WORLD_SIZE", "PESC_ROW", "PESC_REPETITION"}
+        "PESC_RANK", "PESC_WORLD_SIZE", "PESC_PROGRESS_FILE", "PESC_ROW", "PESC_REPETITION"}
 
 
 def test_a_row_that_no_variable_can_hold_is_in_the_job_file_alone():

@@ -14,6 +14,7 @@ from contract.messages import (
     Hello,
     OutputChunk,
     Progressed,
+    Reached,
     Stop,
     Unwatch,
     Used,
@@ -49,6 +50,7 @@ from startd.core.events import (
     Recalled,
     Record,
     Resume,
+    Said,
     Signal,
     Start,
     Tick,
@@ -386,6 +388,28 @@ def test_an_end_that_nobody_saw_is_lost():
     core.handle(over(code=None), 1.0)
     core.handle(Collected(RUN), 1.0)
     assert said(core)[-1].end.reason is EndReason.LOST
+
+
+def test_progress_is_said_when_it_is_news_and_again_on_a_new_connection():
+    core = running(a_core())
+    for percent, message in ((10.0, "a"), (10.0, "a"), (10.0, "b"), (20.0, "b")):
+        core.handle(Said(RUN, percent, message), 2.0)
+    assert said(core) == [Reached(RUN, 10.0, "a"), Reached(RUN, 10.0, "b"), Reached(RUN, 20.0, "b")]
+    core.handle(Disconnected(), 3.0)
+    core.handle(Said(RUN, 30.0, "c"), 4.0)
+    core.handle(Connected(), 5.0)
+    assert [type(message) for message in said(core)] == [Hello]
+    core.handle(Heard(Welcome("lab", 10.0, 60.0)), 5.0)
+    assert said(core) == [Reached(RUN, 30.0, "c"), Progressed(RUN, Phase.RUNNING)]
+
+
+def test_progress_of_a_run_that_is_over_is_not_said():
+    core = running(a_core())
+    core.handle(over(), 1.0)
+    core.handle(Said(RUN, 50.0, ""), 1.0)
+    core.handle(Said(a_run(9), 50.0, ""), 1.0)
+    assert [message for message in said(core) if isinstance(message, Reached)] == []
+    assert core.running() == []
 
 
 def test_use_is_said_only_when_it_changed_noticeably():
