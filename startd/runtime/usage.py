@@ -128,6 +128,8 @@ class UsageWatch:
         watched.peak_memory_kib = max(watched.peak_memory_kib, memory)
         if now >= watched.disk_due:
             watched.disk_kib = disk_use_kib(watched.launch.sandbox)
+            if watched.launch.disk_limit_kib is not None:
+                watched.disk_kib += nameless_kib(pids, watched.launch.sandbox)
             watched.peak_disk_kib = max(watched.peak_disk_kib, watched.disk_kib)
             watched.disk_due = now + max(DISK_SECONDS, 20 * (time.monotonic() - now))
         most = watched.launch.disk_limit_kib
@@ -144,6 +146,28 @@ class UsageWatch:
                 if identity == self._identity:
                     found.setdefault(key, []).append(pid)
         return found
+
+
+def nameless_kib(pids: list[int], folder: str) -> int:
+    """Blocks of files on the disk of `folder` that have no name any more, and are open all the same."""
+    found: dict[int, int] = {}
+    try:
+        disk = os.stat(folder).st_dev
+    except OSError:
+        return 0
+    for pid in pids:
+        try:
+            numbers = os.listdir(f"/proc/{pid}/fd")
+        except OSError:
+            continue
+        for number in numbers:
+            try:
+                seen = os.stat(f"/proc/{pid}/fd/{number}")
+            except OSError:
+                continue
+            if seen.st_nlink == 0 and seen.st_dev == disk:
+                found[seen.st_ino] = seen.st_blocks
+    return sum(found.values()) // 2
 
 
 def disk_use_kib(folder: str) -> int:

@@ -293,6 +293,16 @@ def test_a_job_above_its_disk_is_told_with_what_it_uses(stage: Stage):
     assert stage.wait(Over).peak_disk_kib > 1024
 
 
+def test_files_without_a_name_count_as_long_as_they_are_open(stage: Stage):
+    stage.sh("for i in 3 4 5 6; do eval \"exec $i>part\"; head -c 400000 /dev/zero >&$i; rm part; done; sleep 300",
+             disk_limit_kib=1024)
+    while not (usage := stage.wait(Usage)).over_disk:
+        pass
+    assert usage.disk_kib > 1024
+    stage.kill()
+    stage.wait(Over)
+
+
 def test_one_file_cannot_grow_beyond_the_disk_limit(stage: Stage):
     stage.start("/usr/bin/head", "-c", "3000000", "/dev/zero", disk_limit_kib=1024)
     assert stage.wait(Over).signal == signal.SIGXFSZ
