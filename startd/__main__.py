@@ -3,6 +3,7 @@
     pesc_startd                          the pool of this user, all of this machine
     pesc_startd --name lab-7 --cpus 4 --pool http://head:9618
     pesc_startd --runtime podman         containers or nothing
+    pesc_startd --doctor                 what keeps jobs from running in containers here?
 """
 
 import argparse
@@ -30,6 +31,7 @@ from startd.core.contract import Person
 from startd.core.ladder import PRESETS
 from startd.core.startd import StartdCore
 from startd.dial import Pool
+from startd.doctor import examine
 from startd.files.cache import DEFAULT_LIMIT_BYTES, Cache
 from startd.files.checkpoints import LARGEST_BYTES, Checkpoints
 from startd.files.journal import Journal
@@ -96,6 +98,8 @@ def main() -> None:
         owner = owner_settings(chosen.owner, chosen.owner_config)
     except WrongSettings as error:
         sys.exit(f"pesc_startd: --owner-config: {error}")
+    if chosen.doctor:
+        sys.exit(examine(str(Places(state_folder(chosen.state)).startd(chosen.name)), chosen.json))
     settings = Settings(chosen.name, state_folder(chosen.state), chosen.pool or os.environ.get("PESC_POOL"),
                         machine.Offer(chosen.cpus, chosen.memory, chosen.disk), chosen.start, owner, chosen.cache,
                         chosen.gpus, chosen.gpu_limit, os.environ.get("PATH") or DEFAULT_PATH, chosen.runtime,
@@ -236,6 +240,9 @@ def _parser() -> argparse.ArgumentParser:
                         help="leave in good order when this cloud provider says that it takes the machine away")
     parser.add_argument("--max-checkpoint", type=int, default=LARGEST_BYTES // 1024**2, metavar="MIB",
                         help="the largest checkpoint that is taken along when a job leaves (default: %(default)s)")
+    parser.add_argument("--doctor", action="store_true",
+                        help="see whether jobs can run in containers here, by trying; say what would help; 0 if so")
+    parser.add_argument("--json", action="store_true", help="with --doctor: as JSON")
     parser.add_argument("--log-level", default="info", choices=["debug", "info", "warning", "error"])
     parser.add_argument("--version", action="version", version=f"pesc {VERSION}")
     return parser

@@ -62,7 +62,15 @@ class Said:
 
 
 def find_engine() -> Engine:
-    """Look for the programs; raise CannotContain when one is not there, or when we are root."""
+    """The engine that this startd may use; raise CannotContain when a program is not there, or when we are root."""
+    engine = find_programs()
+    if os.geteuid() == 0:
+        raise CannotContain("containers are rootless here, and this is root (start it as an ordinary user)")
+    return engine
+
+
+def find_programs() -> Engine:
+    """Look for the programs; raise CannotContain when one is not there."""
     found = {name: shutil.which(name, path=os.pathsep.join((os.environ.get("PATH", ""), BESIDE_PATH)))
              for name in PACKAGES}
     missing = [name for name, path in found.items() if path is None]
@@ -70,8 +78,6 @@ def find_engine() -> Engine:
         packages = " ".join(sorted({PACKAGES[name] for name in missing}))
         raise CannotContain(f"{', '.join(missing)} {'is' if len(missing) == 1 else 'are'} not on this machine "
                             f"(as root: apt-get install {packages})")
-    if os.geteuid() == 0:
-        raise CannotContain("containers are rootless here, and this is root (start it as an ordinary user)")
     return Engine(*(found[name] or "" for name in ("podman", "crun", "catatonit", "nsenter")))
 
 

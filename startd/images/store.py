@@ -75,10 +75,15 @@ class Images:
             making.add_done_callback(lambda _: self._making.pop(image, None))
         return await asyncio.shield(making)
 
+    async def stop(self) -> None:
+        """Give up what is being made."""
+        making = list(self._making.values())
+        for task in making:
+            task.cancel()
+        await asyncio.gather(*making, return_exceptions=True)
+
     async def close(self) -> None:
         """Unmount all roots."""
-        for making in list(self._making.values()):
-            making.cancel()
         for root in self._ready.values():
             await self._within("umount", "--lazy", root.path)
             await self._within(self._engine.podman, "image", "unmount", root.image)

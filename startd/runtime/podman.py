@@ -107,8 +107,11 @@ class PodmanRuntime(ProcessRuntime):
             _signal_all(pid, signal.SIGCONT)
 
     async def close(self, leave: bool) -> None:
-        for waiting in (*self._waiting.values(), *([self._making_base] if self._making_base else [])):
-            waiting.cancel()
+        beside = [*self._waiting.values(), *([self._making_base] if self._making_base else [])]
+        for task in beside:
+            task.cancel()
+        await asyncio.gather(*beside, return_exceptions=True)
+        await self._images.stop()
         if leave and not self._living:
             await self._images.close()
             if self._ground.group is not None:

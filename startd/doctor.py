@@ -1,0 +1,239 @@
+"""`pesc_startd --doctor`: is this machine fit to run jobs in containers? By trying, with a cure for each finding.
+
+Each check is a function that answers with one Finding. What only makes things
+slower or less exact is worth knowing, but no failure.
+"""
+
+import asyncio
+import ctypes
+import getpass
+import glob
+import os
+import shutil
+import sys
+from collections.abc import Awaitable, Callable
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+
+from startd.images.engine import BESIDE_PATH, CannotContain, Engine, call, find_programs
+from startd.runtime import cgroups, seccomp
+from startd.runtime.trial import prove
+
+ENOUGH_BYTES = 2 * 1024**3
+STA_UNSYNC = 0x40
+"""Of adjtimex(2): nobody keeps this clock right."""
+
+
+class State(StrEnum):
+    """How good a finding is."""
+
+    GOOD = "ok"
+    NOTE = "note"
+    BAD = "bad"
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """What a check found; `cure` says what would help."""
+
+    check: str
+    state: State
+    words: str
+    cure: str = ""
+
+
+def examine(state: str, as_json: bool) -> int:
+    """Check everything, print what was found, and return the exit status."""
+    findings = asyncio.run(findings_of(state))
+    if as_json:
+        sys.stdout.write(msgspec.json.format(msgspec.json.encode(
+            {"ok": is_fit(findings), "findings": findings}), indent=2).decode() + "\n")
+    else:
+        sys.stdout.write(as_text(findings))
+    return 0 if is_fit(findings) else 1
+
+
+def is_fit(findings: list[Finding]) -> bool:
+    return all(finding.state is not State.BAD for finding in findings)
+
+
+def as_text(findings: list[Finding]) -> str:
+    lines = []
+    for finding in findings:
+        lines.append(f"{finding.state:>4}  {finding.check}: {finding.words}")
+        if finding.cure:
+            lines.append(f"        cure: {finding.cure}")
+    lines.append("Jobs can run in containers here." if is_fit(findings) else
+                 "Jobs cannot run in containers here; pesc_startd --runtime auto runs them as plain processes.")
+    return "\n".join(lines) + "\n"
+
+
+async def findings_of(state: str) -> list[Finding]:
+    """All checks; those that need an engine only where there is one."""
+    findings = [_user(), _clock(), _disk(state)]
+    try:
+        engine = find_programs()
+    except CannotContain as error:
+        findings.append(Finding("programs", State.BAD, str(error), "Install what is named, then ask again."))
+        return [*findings, _system_calls(), _gpus()]
+    findings.append(Finding("programs", State.GOOD, f"{engine.podman}, {engine.crun}, {engine.init}"))
+    findings.append(_busybox())
+    if findings[0].state is State.BAD:  # what an ordinary user can do is not for root to try
+        return [*findings, _system_calls(), _gpus()]
+    checks: tuple[Callable[[Engine], Awaitable[Finding]], ...] = (_ranges, _storage, _crun)
+    for check in checks:
+        findings.append(await check(engine))
+    findings += [_system_calls(), _groups(), _network(), _gpus()]
+    findings.append(await _trial(engine, state))
+    return findings
+
+
+# --- the machine -------------------------------------------------------------------------
+
+
+def _user() -> Finding:
+    if os.geteuid() == 0:
+        return Finding("user", State.BAD, "this is root; containers here are rootless",
+                       "Start pesc_startd as an ordinary user, who need not be allowed anything.")
+    return Finding("user", State.GOOD, f"{getpass.getuser()}, not root")
+
+
+def _clock() -> Finding:
+    status = _clock_status()
+    if status is None or status & STA_UNSYNC:
+        return Finding("clock", State.NOTE, "nobody keeps the clock right; times in logs may be off",
+                       "As root: apt-get install systemd-timesyncd (or chrony).")
+    return Finding("clock", State.GOOD, "is kept right")
+
+
+def _clock_status() -> int | None:
+    """The kernel's word on its clock: `struct timex` begins with modes, three longs, and status."""
+    asked = (ctypes.c_long * 64)()
+    if ctypes.CDLL(None).adjtimex(ctypes.byref(asked)) < 0:
+        return None
+    return ctypes.c_int.from_buffer(asked, 5 * ctypes.sizeof(ctypes.c_long)).value
+
+
+def _disk(state: str) -> Finding:
+    folder = state
+    while not os.path.isdir(folder):
+        folder = os.path.dirname(folder)
+    free = shutil.disk_usage(folder).free
+    words = f"{free / 1024**3:.1f} GiB free in {folder}"
+    if not os.access(folder, os.W_OK):
+        return Finding("disk", State.BAD, f"{folder} cannot be written", "Name another folder: --state DIR.")
+    if free < ENOUGH_BYTES:
+        return Finding("disk", State.NOTE, words, "Make room, or name a folder on another disk: --state DIR.")
+    return Finding("disk", State.GOOD, words)
+
+
+def _gpus() -> Finding:
+    if not os.path.exists("/dev/nvidiactl"):
+        return Finding("GPUs", State.GOOD, "there are none of NVIDIA's")
+    if not os.access("/dev/nvidiactl", os.R_OK | os.W_OK):
+        return Finding("GPUs", State.NOTE, "this user may not open /dev/nvidiactl",
+                       "As root: usermod --append --groups video,render USER.")
+    if not glob.glob("/etc/cdi/*") + glob.glob("/var/run/cdi/*"):
+        return Finding("GPUs", State.NOTE, "no description of them for containers (CDI)",
+                       "As root: nvidia-ctk cdi generate --output=/etc/cdi/nvidia.yaml.")
+    return Finding("GPUs", State.GOOD, "described for containers (CDI)")
+
+
+# --- the engine --------------------------------------------------------------------------
+
+
+def _busybox() -> Finding:
+    if shutil.which("busybox") is None:
+        return Finding("busybox", State.NOTE, "is not here: the default image has Python, but no shell",
+                       "As root: apt-get install busybox-static.")
+    return Finding("busybox", State.GOOD, "gives the default image its shell")
+
+
+async def _ranges(engine: Engine) -> Finding:
+    said = await call([*engine.entering(), "cat", "/proc/self/uid_map"], seconds=60.0)
+    name = getpass.getuser()
+    cure = (f"As root: usermod --add-subuids 100000-165535 --add-subgids 100000-165535 {name}; "
+            "then: podman system migrate.")
+    if said.status != 0:
+        return Finding("user namespace", State.BAD, f"cannot be made: {said.last_words}", cure)
+    ids = sum(int(line.split()[2]) for line in said.output.splitlines())
+    if ids < 2:
+        return Finding("user ids", State.NOTE, "only one: images with files of several users cannot be had", cure)
+    return Finding("user ids", State.GOOD, f"{ids} of them")
+
+
+async def _storage(engine: Engine) -> Finding:
+    said = await call([engine.podman, "info", "--format", "json"], seconds=60.0)
+    try:
+        store: dict[str, Any] = msgspec.json.decode(said.output)["store"]
+    except (msgspec.MsgspecError, KeyError, TypeError):
+        return Finding("storage", State.BAD, f"Podman cannot say: {said.last_words}", "Try: podman info.")
+    driver = store.get("graphDriverName")
+    if driver != "overlay":
+        return Finding("storage", State.NOTE, f"Podman uses {driver}, which copies whole images",
+                       'Write driver = "overlay" below [storage] in ~/.config/containers/storage.conf; then: '
+                       "podman system reset.")
+    if "fuse-overlayfs" in str(store.get("graphOptions")):
+        return Finding("storage", State.NOTE, "overlay by way of FUSE, which is slow",
+                       "Remove mount_program from storage.conf: the kernel does it since 5.13.")
+    return Finding("storage", State.GOOD, f"overlay in {store.get('graphRoot')}")
+
+
+async def _crun(engine: Engine) -> Finding:
+    said = await call([engine.crun, "--version"], seconds=60.0)
+    if said.status != 0:
+        return Finding("crun", State.BAD, f"does not run: {said.last_words}", "As root: apt-get install crun.")
+    if "+SECCOMP" not in said.output:
+        return Finding("crun", State.BAD, "cannot filter system calls", "Install the one of your distribution.")
+    return Finding("crun", State.GOOD, said.output.splitlines()[0].removeprefix("crun "))
+
+
+def _system_calls() -> Finding:
+    found = seccomp.profile_here()
+    if found is None:
+        return Finding("system calls", State.NOTE, "there is no profile to filter them by",
+                       "As root: apt-get install golang-github-containers-common (it comes with Podman).")
+    try:
+        seccomp.compile_filter(found[1])
+    except seccomp.CannotCompile as error:
+        return Finding("system calls", State.NOTE, f"the filter is compiled anew for every start: {error}",
+                       "As root: apt-get install libseccomp2.")
+    return Finding("system calls", State.GOOD, "are filtered by the engine's profile, compiled once")
+
+
+def _groups() -> Finding:
+    group = cgroups.claim_group(f"pesc-doctor-{os.getpid()}")
+    if group is None:
+        return Finding("cgroups", State.NOTE, "none with limits is ours: memory is watched, and a run that grows "
+                       "beyond its limit is ended a moment later",
+                       "With systemd: systemd-run --user --scope -p Delegate=yes pesc_startd …")
+    cgroups.remove(group.path)
+    return Finding("cgroups", State.GOOD, f"the kernel limits {', '.join(sorted(group.controllers))}")
+
+
+def _network() -> Finding:
+    path = os.pathsep.join((os.environ.get("PATH", ""), BESIDE_PATH))
+    helper = next(filter(None, (shutil.which(name, path=path) for name in ("pasta", "slirp4netns"))), None)
+    if helper is None:
+        return Finding("network", State.NOTE, "no helper for networks of their own; jobs get none, or the machine's",
+                       "As root: apt-get install passt slirp4netns. Only building images needs it.")
+    if not os.access("/dev/net/tun", os.R_OK | os.W_OK):
+        return Finding("network", State.NOTE, "this user may not open /dev/net/tun; jobs get none, or the machine's",
+                       "As root: chmod 666 /dev/net/tun. Only building images needs it.")
+    return Finding("network", State.GOOD, helper)
+
+
+async def _trial(engine: Engine, state: str) -> Finding:
+    os.makedirs(state, mode=0o700, exist_ok=True)
+    try:
+        found = await prove(engine, state)
+    except CannotContain as error:
+        return Finding("a container", State.BAD, str(error),
+                       "Cure what is bad above; if nothing is, see what this says: podman run --rm alpine true.")
+    lacking = [what for what, holds in (("its number of processes is not limited", found.pids_limit),
+                                        ("it reaches the network", found.network_isolation),
+                                        ("its system calls are not filtered", found.system_calls)) if not holds]
+    if lacking:
+        return Finding("a container", State.NOTE, f"starts, but {', '.join(lacking)}", "The machine's ad says so.")
+    return Finding("a container", State.GOOD, "starts, is closed in, and ends")
