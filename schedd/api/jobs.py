@@ -12,10 +12,11 @@ from sanic.response import HTTPResponse
 from contract.problems import Problem
 from contract.requests import Action, Batch, ClusterOutputs, DrainOrder, Queue, Selection, Submission
 from contract.tokens import Claims
-from contract.vocabulary import JobId
+from contract.vocabulary import JobId, JobStatus
 from dsl.classad import Ad, is_true, literal
 from schedd.api.context import Context
 from schedd.api.gate import answer, is_local_owner
+from schedd.core import gpus
 from schedd.core.actions import act
 from schedd.core.ads import job_json, shown_ad
 from schedd.core.cluster import Cluster
@@ -83,12 +84,39 @@ async def get_jobs(context: Context, request: Request, claims: Claims) -> HTTPRe
     limit, attributes = _limit(request, MOST_LISTED), _attributes(request)
     found: Iterator[tuple[JobId, Job | None]] = itertools.chain.from_iterable(jobs_meant(want, now) for want in wants)
     clusters = context.loop.pool.clusters
-    ads = [
-        _project(job_json(clusters[job_id.cluster], job_id.proc, job), attributes)
-        for job_id, job in itertools.islice(found, limit or None)
-    ]
+    why = _WhyIdle(pool, now)
+    ads = []
+    for job_id, job in itertools.islice(found, limit or None):
+        cluster = clusters[job_id.cluster]
+        ad = job_json(cluster, job_id.proc, job)
+        if cluster.asks_for_gpus:
+            ad |= why(cluster, job_id.proc, job)
+        ads.append(_project(ad, attributes))
     left_off = sum(1 for _ in found) if limit and selection.constraint else _left_off(wants, limit, len(ads))
     return answer(ads, headers={"Pesc-Left-Off": str(left_off)})
+
+
+class _WhyIdle:
+    """What an idle job waits for in vain, worked out once for a cluster whose jobs are all of one kind."""
+
+    def __init__(self, pool: Pool, now: float) -> None:
+        self._pool = pool
+        self._now = now
+        self._known: dict[int, str] = {}
+
+    def __call__(self, cluster: Cluster, proc: int, job: Job | None) -> dict[str, str]:
+        status = cluster.state.rest_status if job is None else job.status
+        if status != JobStatus.IDLE:
+            return {}
+        kind = self._pool.filing.kinds.get(cluster.id)
+        if kind is None:
+            why = self._shortage(shown_ad(cluster, proc, job))
+        elif (why := self._known.get(kind.number, "?")) == "?":
+            why = self._known[kind.number] = self._shortage(kind.ad)
+        return {"PescWhyIdle": why} if why else {}
+
+    def _shortage(self, ad: Ad) -> str:
+        return gpus.shortage(ad, ((machine.ad, machine.devices) for machine in self._pool.machines.values()), self._now)
 
 
 async def get_history(context: Context, request: Request, claims: Claims) -> HTTPResponse:

@@ -151,6 +151,10 @@ class Cluster:
         return bool((stdout and job.stdout) or (stderr and job.stderr) or (files and job.files))
 
     @property
+    def asks_for_gpus(self) -> bool:
+        return "RequestGPUs" in self.ad or not {"gpus", "request_gpus"}.isdisjoint(self.record.submission.varying)
+
+    @property
     def batch_name(self) -> str:
         name = self.ad.evaluate("JobBatchName")
         return name if isinstance(name, str) and name else f"ID: {self.id}"

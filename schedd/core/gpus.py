@@ -117,6 +117,35 @@ def pick(request: GpuRequest, devices: Sequence[Device], free: Sequence[GpuPart]
     return tuple(parts[:request.count]) if len(parts) >= request.count else None
 
 
+def shortage(job: Ad, machines: Iterable[tuple[Ad, Sequence[Device]]], now: float) -> str:
+    """Why no machine of the pool has the GPUs that `job` asks for; "" where one has, or it asks for none."""
+    request = request_of(job, now)
+    if not isinstance(request, GpuRequest):
+        return ""
+    pools = [(devices, suitable(job, machine, devices, now)) for machine, devices in machines if devices]
+    best = max((len(fitting) for _, fitting in pools), default=0)
+    if best >= request.count:
+        return ""
+    if not pools:
+        return "No machine of the pool has a GPU."
+    every = [device for devices, _ in pools for device in devices]
+    what = f"for which {_filled(job, now)} is true" if "RequireGPUs" in job else "of one machine"
+    asked = f"a GPU {what}; no machine has one" if request.count == 1 else (
+        f"{request.count} GPUs {what}; no machine has more than {best}")
+    return (f"It asks for {asked}. The newest GPU of the pool has capability "
+            f"{max(device.capability for device in every):g}, the largest has "
+            f"{max(device.memory_mib for device in every):.0f} MiB.")
+
+
+def _filled(job: Ad, now: float) -> str:
+    """RequireGPUs, with what the job's other commands said in place of the names."""
+    wanted = job.text("RequireGPUs")
+    for name in ("GPUsMinCapability", "GPUsMaxCapability", "GPUsMinMemory", "GPUsMinRuntime"):
+        if name in job:
+            wanted = wanted.replace(name, str(job.evaluate(name, now=now)))
+    return wanted[:300]
+
+
 def left(offered: Sequence[GpuPart], held: Iterable[Amounts]) -> tuple[GpuPart, ...]:
     """What `held` leaves of the devices; below zero where it is more than there is."""
     taken: dict[str, int] = {}

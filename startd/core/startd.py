@@ -543,7 +543,7 @@ class StartdCore:
 
     def _used_gpus(self, usage: GpuUsage, now: float) -> list[Action]:
         run = self.runs.get(usage.run)
-        if run is None or run.phase not in (Phase.RUNNING, Phase.STOPPING):
+        if run is None or run.phase not in (Phase.RUNNING, Phase.SUSPENDED, Phase.STOPPING):
             return []
         run.gpu_peak_mib = max([run.gpu_peak_mib, *usage.memory_mib.values()])
         for part in run.grant.claim.gpus:

@@ -63,6 +63,14 @@ def test_a_card_that_fails_is_not_offered_and_the_machine_says_why(gpus):
     assert re.search(r'PescGpuProblems = \{ ?"GPU 1: GPU is lost" ?\}', said), said
 
 
+def test_a_job_that_no_machine_has_the_gpu_for_is_told_so(gpus):
+    cluster = gpus.submit("executable = /bin/true\ngpus = 1\ngpu_memory = 40 GB\nqueue\n")
+    [ad] = gpus.jobs(cluster)
+    assert (ad["JobStatus"], ad["PescWhyIdle"]) == (1, (
+        "It asks for a GPU for which GlobalMemoryMb >= 40960 is true; no machine has one. The newest GPU of the pool "
+        "has capability 8, the largest has 10000 MiB."))
+
+
 def test_jobs_get_the_card_one_after_the_other_where_they_do_not_share(gpus):
     says, gate = gpus.pipe("says"), gpus.pipe("gate")
     first = submit(gpus, says, gate, "request_gpus = 1", "gpus_minimum_capability = 7.5")

@@ -6,7 +6,7 @@ from contract.messages import AdChanged, Grant
 from contract.problems import Problem
 from contract.vocabulary import EndReason, HoldCode, JobStatus, Phase
 from dsl.classad import Ad
-from schedd.core.gpus import GpuRequest, devices_of, fit, left, less, pick, request_of, suitable
+from schedd.core.gpus import GpuRequest, devices_of, fit, left, less, pick, request_of, shortage, suitable
 from schedd.core.runs import on_ad
 from tests.builders import NOON, Lab, a_gpu, a_run, amounts, gpu_ads
 
@@ -111,6 +111,26 @@ def test_what_a_job_asks_for(texts, request_):
 def test_what_is_no_number_of_gpus_is_refused_on_submission(wrong):
     with pytest.raises(Problem):
         Lab().submit(template=wrong)
+
+
+# --- why a job waits ---
+
+
+@pytest.mark.parametrize(("asked", "why"), [
+    (ALONE, ""),
+    ({}, ""),
+    ({"RequestGPUs": "3"}, "It asks for 3 GPUs of one machine; no machine has more than 2. The newest GPU of the "
+     "pool has capability 8, the largest has 10000 MiB."),
+    ({"RequestGPUs": "1", "RequireGPUs": "Capability >= GPUsMinCapability", "GPUsMinCapability": "9.0"},
+     "It asks for a GPU for which Capability >= 9.0 is true; no machine has one. The newest GPU of the pool has "
+     "capability 8, the largest has 10000 MiB."),
+])
+def test_it_is_said_when_no_machine_has_what_is_asked(asked, why):
+    assert shortage(Ad.from_texts(asked), [a_machine(ONE, TWO), a_machine()], NOON) == why
+
+
+def test_it_is_said_when_no_machine_has_any_gpu():
+    assert shortage(Ad.from_texts(ALONE), [a_machine()], NOON) == "No machine of the pool has a GPU."
 
 
 # --- with the whole core ---
