@@ -80,6 +80,8 @@ def bring_up(where: Places, wanted: Callable[[Setup], Setup], tell: Tell) -> tup
         for name in setup.startd_names:
             flags = ["--name", name, "--runtime", setup.runtime]
             flags += ["--cpus", str(setup.cpus)] if setup.cpus is not None else []
+            # What two offer is given away twice.
+            flags += [] if name == setup.startd_names[0] else ["--gpus", "none"]
             if ("startd", name) not in living:
                 started.append(_start(where, "startd", name, flags, tell))
         _wait_for_startds(where, client, setup.startd_names)

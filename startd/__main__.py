@@ -215,7 +215,8 @@ def _user() -> str:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="pesc_startd", description="Be a machine of a pool, in the foreground, until told to stop.",
-        epilog="example: pesc_startd --name lab-7 --cpus 4 --start 'RequestMemory < 2000'")
+        epilog="examples: pesc_startd --name lab-7 --cpus 4 --start 'RequestMemory < 2000'; "
+               "pesc_startd --gpus 0,1 --gpu-limit 0.5")
     parser.add_argument("--name", default=socket.gethostname(), help="name of this machine (default: the host's)")
     parser.add_argument("--state", metavar="DIR", help="the pool's state directory (default: $PESC_HOME)")
     parser.add_argument("--pool", metavar="URL", help="the schedd (default: that of the state directory)")

@@ -82,3 +82,9 @@ def test_jobs_get_the_card_one_after_the_other_where_they_do_not_share(gpus):
     gpus.wait(first)
     gpus.wait(second)
     assert says.line() == CARD
+
+
+def test_of_several_startds_of_a_pool_one_offers_the_gpus(house):
+    house.imitate_gpus({"uuid": CARD})
+    house.start("--startds", "2", "--cpus", "1")
+    assert sorted(ad.get("GPUs", 0) for ad in house.ask("status")) == [0, 1]
