@@ -157,6 +157,8 @@ class RunEnd(msgspec.Struct, frozen=True, omit_defaults=True):
     """How much of `wall_seconds` that checkpoint keeps: until its folder last changed."""
     checkpoint_trouble: str = ""
     """Why a later one was not taken, in words."""
+    peak_cpus: float = 0.0
+    """The most processors that it used over a second, where it was looked at."""
 
 
 class HeldRun(msgspec.Struct, frozen=True, array_like=True):

@@ -77,6 +77,8 @@ def dynamic(cluster: Cluster, proc: int, job: Job | None) -> dict[str, Any]:
             "RemoteWallClockTime": round(job.wall_seconds, 3),
             "RemoteUserCpu": round(job.user_seconds, 6),
             "RemoteSysCpu": round(job.system_seconds, 6),
+            "CpusUsage": _average_cpus(job),
+            "PescPeakCpus": job.peak_cpus,
             "MemoryUsage": round(job.memory_mib, 1),
             "DiskUsage": job.disk_kib,
         }
@@ -109,6 +111,12 @@ def dynamic(cluster: Cluster, proc: int, job: Job | None) -> dict[str, Any]:
     if job.warnings:
         fields["PescWarnings"] = job.warnings
     return fields
+
+
+def _average_cpus(job: Job) -> float:
+    """Of the time that its runs did not stand still."""
+    seconds = job.wall_seconds - job.suspended_seconds
+    return round((job.user_seconds + job.system_seconds) / seconds, 3) if seconds > 0 else 0.0
 
 
 def template_ad(cluster: Cluster) -> Ad:

@@ -38,7 +38,7 @@ DYNAMIC = frozenset(
         "RemoteHost LastRemoteHost HoldReason HoldReasonCode HoldReasonSubCode "
         "ReleaseReason RemoveReason JobStartDate JobCurrentStartDate RemoteWallClockTime RemoteUserCpu RemoteSysCpu "
         "MemoryUsage DiskUsage ExitBySignal ExitCode ExitSignal CompletionDate EndDate PescWarnings GlobalJobId "
-        "TotalSuspensions CumulativeSuspensionTime LastSuspensionTime PescSuspended "
+        "CpusUsage PescPeakCpus TotalSuspensions CumulativeSuspensionTime LastSuspensionTime PescSuspended "
         "AssignedGPUs GPUsMemoryUsage "
         "NumCkpts LastCkptTime CheckpointSize PescCheckpointTrouble CommittedTime PescLostTime"
     ).split()
@@ -88,8 +88,8 @@ class Cluster:
     """The record, the state, and what is worked out from them once."""
 
     __slots__ = (
-        "_expander", "_varies", "_wants", "ad", "ahead", "jobs", "json", "judges_exits", "program", "progress",
-        "record", "state", "texts",
+        "_expander", "_varies", "_wants", "ad", "ahead", "ended_runs", "jobs", "json", "judges_exits", "program",
+        "progress", "record", "state", "texts",
     )
 
     def __init__(self, record: ClusterRecord, state: ClusterState) -> None:
@@ -111,6 +111,8 @@ class Cluster:
             for name, text in submission.template.items()
         ) or any(name.lower().lstrip("+").startswith(EXIT_COMMANDS) for name in submission.varying)
         """Whether a job that ended by itself may be held or run again."""
+        self.ended_runs = 0
+        """As far as this life of the schedd has seen."""
         self._varies = bool(submission.varying or submission.sweep)
         self._expander: Expander | None = None
         self._wants: tuple[bool, bool, bool] | None = None

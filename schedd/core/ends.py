@@ -10,7 +10,9 @@ from schedd.core.job import UNDER_WAY, Job, Move, Run
 from schedd.core.judge import Fate, Verdict, judge, judge_checkpoint
 from schedd.core.machine import Machine
 from schedd.core.matching import file_job, hold, refile
+from schedd.core.peaks import PeakKey, average_cpus, is_worth_keeping, peak_of
 from schedd.core.pool import Pool, book_start, free_claim, heard, leave_queue, move, say
+from schedd.core.program import program_of
 
 FIRST_PAUSE_SECONDS = 5.0
 LONGEST_PAUSE_SECONDS = 600.0
@@ -45,6 +47,7 @@ def on_ended(pool: Pool, now: float, link: int, ended: Ended) -> None:
     free_claim(pool, job, cluster.owner, now)
     job.lapsed = None
     _learn(pool, cluster, run, ended.end, now)
+    _note_peak(pool, cluster, job, run, ended.end, now)
     if ended.end.reason is EndReason.EXITED:
         machine.note_run(ended.end.wall_seconds)
     _take_blame(pool, machine, job, ended.end, now)
@@ -59,6 +62,7 @@ def _book_end(pool: Pool, cluster: Cluster, job: Job, run: Run, end: RunEnd, now
     book_time(job, run, max(0.0, end.wall_seconds), counts=end.reason is EndReason.EXITED and not checkpointed)
     job.user_seconds += max(0.0, end.user_seconds)
     job.system_seconds += max(0.0, end.system_seconds)
+    job.peak_cpus = max(job.peak_cpus, end.peak_cpus, average_cpus(end))
     job.memory_mib = max(job.memory_mib, end.peak_memory_mib)
     job.disk_kib = max(job.disk_kib, end.peak_disk_kib)
     job.gpu_memory_mib = max(job.gpu_memory_mib, end.peak_gpu_memory_mib)
@@ -70,6 +74,17 @@ def _book_end(pool: Pool, cluster: Cluster, job: Job, run: Run, end: RunEnd, now
     elif end.reason is EndReason.EXITED:
         job.completions += 1
     pool.outcome.touch(job)
+
+
+def _note_peak(pool: Pool, cluster: Cluster, job: Job, run: Run, end: RunEnd, now: float) -> None:
+    """Keep what the run used, by what it ran."""
+    peak = peak_of(end, now)
+    if peak is None or not is_worth_keeping(cluster, end):
+        return
+    program = program_of(cluster, job.proc, run.claim)
+    name = program.content.sha256 if program.content is not None else program.command or ""
+    domain = cluster.ad.evaluate("PescDomain")
+    pool.outcome.peaks.append((PeakKey(name, domain if isinstance(domain, str) else "", cluster.owner), peak))
 
 
 def _learn(pool: Pool, cluster: Cluster, run: Run, end: RunEnd, now: float) -> None:

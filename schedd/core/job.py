@@ -152,6 +152,7 @@ class Job(msgspec.Struct, omit_defaults=True):
     wall_seconds: float = 0.0
     user_seconds: float = 0.0
     system_seconds: float = 0.0
+    peak_cpus: float = 0.0
     memory_mib: float = 0.0
     disk_kib: int = 0
     gpu_memory_mib: float = 0.0

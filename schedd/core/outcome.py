@@ -12,6 +12,7 @@ from contract.messages import FromSchedd
 from contract.requests import Event
 from schedd.core.cluster import Cluster
 from schedd.core.job import Job
+from schedd.core.peaks import Peak, PeakKey
 
 JobKey = tuple[int, int]
 
@@ -41,6 +42,7 @@ class Outcome:
     contents: dict[str, bytes] = field(default_factory=dict)
     deliveries: list[JobKey] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
+    peaks: list[tuple[PeakKey, Peak]] = field(default_factory=list)
     closed: dict[int, Cluster] = field(default_factory=dict)
     """Clusters that left memory in this group: their last state is still to be saved."""
     submitted: list[tuple[str, str]] = field(default_factory=list)

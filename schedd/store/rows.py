@@ -12,8 +12,10 @@ from schedd.core.cluster import Cluster, ClusterRecord, ClusterState
 from schedd.core.job import Job
 from schedd.core.machine import MachineRecord
 from schedd.core.outcome import Outcome
+from schedd.core.peaks import KEPT, Peak
 from schedd.core.pool import Pool
 from schedd.core.restored import Saved
+from schedd.store.schema import FORGET_PEAKS
 
 Statement = tuple[str, Sequence[Sequence[Any]]]
 Rows = Sequence[Sequence[Any]]
@@ -25,6 +27,7 @@ unpack_job = msgspec.msgpack.Decoder(Job).decode
 unpack_machine = msgspec.msgpack.Decoder(MachineRecord).decode
 unpack_account = msgspec.msgpack.Decoder(Account).decode
 unpack_event = msgspec.msgpack.Decoder(Event).decode
+unpack_peak = msgspec.msgpack.Decoder(Peak).decode
 
 
 def statements(pool: Pool, outcome: Outcome) -> list[Statement]:
@@ -50,6 +53,10 @@ def statements(pool: Pool, outcome: Outcome) -> list[Statement]:
     if outcome.events:
         made.append(("insert into events values (?, ?, ?, ?, ?)",
                      [(e.id, e.at, e.cluster, e.proc, pack(e)) for e in outcome.events]))
+    if outcome.peaks:
+        made.append(("insert into peaks (program, domain, owner, body) values (?, ?, ?, ?)",
+                     [(*key, pack(peak)) for key, peak in outcome.peaks]))
+        made.append((FORGET_PEAKS, [(*key, KEPT) for key in {key for key, _ in outcome.peaks}]))
     if outcome.contents:
         made.append(("insert or ignore into contents values (?, ?)", list(outcome.contents.items())))
     if outcome.deliveries:

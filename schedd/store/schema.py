@@ -28,6 +28,12 @@ create unique index if not exists history_of_job on history (cluster, first);
 create table if not exists events (
     id integer primary key, at real not null, cluster integer not null, proc integer not null, body blob not null);
 
+-- What runs used, by what they ran; of each only the latest.
+create table if not exists peaks (
+    id integer primary key autoincrement, program text not null, domain text not null, owner text not null,
+    body blob not null);
+create index if not exists peaks_of_program on peaks (program, domain, owner, id);
+
 create table if not exists machines (name text primary key, body blob not null) without rowid;
 create table if not exists accounts (owner text primary key, body blob not null) without rowid;
 create table if not exists contents (sha256 text primary key, data blob not null) without rowid;
@@ -52,6 +58,11 @@ select max(coalesce((select max(id) from clusters), 0),
 """
 
 SELECT_SUBMISSIONS = "select owner, key, cluster, jobs, event from submissions order by id desc limit 10000"
+
+FORGET_PEAKS = """
+delete from peaks where program = ?1 and domain = ?2 and owner = ?3 and id <= (
+    select id from peaks where program = ?1 and domain = ?2 and owner = ?3 order by id desc limit 1 offset ?4)
+"""
 
 LOAD = (SELECT_CLUSTERS, SELECT_JOBS, SELECT_MACHINES, SELECT_ACCOUNTS, SELECT_LAST_NUMBERS, SELECT_SUBMISSIONS)
 """All that a pool is made of again, in the order that `rows.saved` takes the answers."""

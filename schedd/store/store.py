@@ -15,6 +15,7 @@ from contract.problems import Problem
 from contract.requests import Event
 from schedd.core.cluster import Cluster
 from schedd.core.job import Job
+from schedd.core.peaks import Peak, PeakKey
 from schedd.core.restored import Saved
 from schedd.store.group import GroupConnection, connect
 from schedd.store.rows import (
@@ -22,6 +23,7 @@ from schedd.store.rows import (
     saved,
     unpack_event,
     unpack_job,
+    unpack_peak,
     unpack_record,
     unpack_state,
 )
@@ -29,6 +31,10 @@ from schedd.store.schema import LOAD, PRAGMAS, SCHEMA, VERSION
 
 KEPT_EVENTS = 2_000_000
 """So many of the latest events can be resumed from; older ones are dropped now and then."""
+
+
+KEPT_PEAKS = 500_000
+"""The same of what runs used, of all programs together."""
 
 
 class HistoryRow(NamedTuple):
@@ -191,9 +197,17 @@ class Store:
         """Jobs whose outputs have still to be put where the submit file wants them."""
         return [(cluster, proc) for cluster, proc in await self._all("select cluster, proc from deliveries")]
 
+    async def peaks(self, key: PeakKey) -> list[Peak]:
+        """What the latest runs of a program used, latest first."""
+        rows = await self._all(
+            "select body from peaks where program = ? and domain = ? and owner = ? order by id desc", key)
+        return [unpack_peak(body) for (body,) in rows]
+
     async def drop_old_events(self) -> None:
         await self._writer.execute(
             "delete from events where id <= (select coalesce(max(id), 0) from events) - ?", (KEPT_EVENTS,))
+        await self._writer.execute(
+            "delete from peaks where id <= (select coalesce(max(id), 0) from peaks) - ?", (KEPT_PEAKS,))
 
     async def close(self) -> None:
         await self._reader.close()

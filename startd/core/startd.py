@@ -98,6 +98,7 @@ MOST_OF_LIMIT = 0.9
 """The kernel keeps a group of processes to its limit: what was seen of one that it killed lies a little below."""
 
 USED_SECONDS = 3.0
+PEAK_CPU_SECONDS = 1.0
 FIRST_BEAT_SECONDS = 5.0
 LONG_AGO_SECONDS = 1e8
 LEAST_GRACE_SECONDS = 1.0
@@ -518,6 +519,7 @@ class StartdCore:
         run = self.runs.get(usage.run)
         if run is None or run.phase not in (Phase.RUNNING, Phase.SUSPENDED, Phase.STOPPING):
             return []
+        _note_cpus(run, usage.cpu_seconds, now)
         program = run.grant.program
         if run.ending is None and (usage.over_memory or usage.over_disk):
             if usage.over_memory:
@@ -607,7 +609,7 @@ class StartdCore:
             round(over.peak_memory_mib, 1), max(over.peak_disk_kib, left.disk_kib),
             left.stdout, left.stderr, left.files, left.warnings, round(run.gpu_peak_mib, 1),
             round(over.start_seconds, 4), round(over.start_cpu_seconds, 4),
-            run.checkpoint, round(covered, 4), run.trouble))
+            run.checkpoint, round(covered, 4), run.trouble, round(run.peak_cpus, 2)))
 
     def _end(self, run: JobRun, turn: Turn | None, end: RunEnd) -> list[Action]:
         if turn is not None:
@@ -778,6 +780,15 @@ def _doubt_seconds(run: JobRun, over: Over, now: float) -> float | None:
     if not run.alive:
         return LONG_AGO_SECONDS      # it ended while no startd was there, who knows when
     return max(0.0, now - run.frozen_at) if run.frozen_at is not None else 0.0
+
+
+def _note_cpus(run: JobRun, cpu_seconds: float, now: float) -> None:
+    """Remember the most processors it used from one look to another, a second later."""
+    if run.cpu_seen is None:
+        run.cpu_seen = now, cpu_seconds
+    elif (passed := now - run.cpu_seen[0]) >= PEAK_CPU_SECONDS:
+        run.peak_cpus = max(run.peak_cpus, (cpu_seconds - run.cpu_seen[1]) / passed)
+        run.cpu_seen = now, cpu_seconds
 
 
 def _verdict(run: JobRun, over: Over) -> tuple[EndReason, str]:

@@ -11,6 +11,7 @@ from msgspec.json import encode
 
 from contract.problems import Problem
 from contract.vocabulary import EndReason, JobStatus
+from schedd.core.peaks import KEPT, PeakKey
 from schedd.core.pool import Settings
 from schedd.core.restored import restore
 from schedd.store.schema import VERSION
@@ -29,6 +30,21 @@ def a_busy(lab):
             blobs={sha256(b"hello"): b"hello"})
     lab.act("hold", "1.4")
     return lab
+
+
+def test_of_what_the_runs_of_a_program_used_the_latest_is_kept(lab, with_store):
+    runs = KEPT + 2
+    lab.submit(count=runs)
+    lab.submit(owner="lee", count=1)
+    link = lab.connect(cpus=runs + 1, memory_mib=1 << 20)
+    for proc in range(runs):
+        lab.end(link, a_run(1, proc), wall_seconds=2.0, peak_memory_mib=float(proc))
+    lab.end(link, a_run(2), wall_seconds=2.0, peak_memory_mib=7.0)
+    with_store(lab.save)
+    kept = with_store(Store.peaks, PeakKey("/bin/true", "", "dana"))
+    assert [peak.memory_mib for peak in kept] == [float(proc) for proc in reversed(range(2, runs))]
+    assert [peak.memory_mib for peak in with_store(Store.peaks, PeakKey("/bin/true", "", "lee"))] == [7.0]
+    assert with_store(Store.peaks, PeakKey("/bin/false", "", "dana")) == []
 
 
 def test_what_was_committed_is_a_pool_again(lab, with_store):

@@ -96,6 +96,15 @@ def said(core: StartdCore, now=0.0):
     return core.outgoing(now)
 
 
+def test_the_most_processors_that_a_run_used_for_a_second_come_back_with_it():
+    core = running(a_core())
+    for now, cpu_seconds in ((1.0, 0.5), (1.5, 9.0), (2.0, 2.5), (3.0, 3.0), (4.0, 7.0), (5.0, 7.5)):
+        core.handle(Usage(RUN, 10.0, cpu_seconds, 0), now)
+    core.handle(over(), 6.0)
+    core.handle(Collected(RUN), 6.0)
+    assert core.runs[RUN].end.peak_cpus == 4.0
+
+
 # --- the way of a run --------------------------------------------------------------------
 
 
