@@ -8,7 +8,7 @@ out of it is refused, and so is what is no regular file.
 import hashlib
 import os
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
@@ -126,12 +126,13 @@ def changed(path: str) -> Unfit:
                  "Submit again once nothing writes to it.")
 
 
-def pack(travelling: Mapping[str, Role], copies: Copies | None = None) -> tuple[Packed, list[Unfit]]:
-    """Digest everything that travels; say all that cannot."""
+def pack(travelling: Mapping[str, Role], copies: Copies | None = None,
+         interpreted: Collection[str] = ()) -> tuple[Packed, list[Unfit]]:
+    """Digest everything that travels; say all that cannot. Those of `interpreted` need not be executable."""
     packed, unfit = Packed(), []
     for path, role in travelling.items():
         try:
-            packed.files[path] = _content(packed, path, role, (copies or {}).get(path, {}))
+            packed.files[path] = _content(packed, path, role, (copies or {}).get(path, {}), path in interpreted)
         except Unfit as error:
             unfit.append(error)
         except FileNotFoundError as error:
@@ -141,7 +142,7 @@ def pack(travelling: Mapping[str, Role], copies: Copies | None = None) -> tuple[
     return packed, unfit
 
 
-def _content(packed: Packed, path: str, role: Role, copies: Mapping[str, bytes]) -> Content:
+def _content(packed: Packed, path: str, role: Role, copies: Mapping[str, bytes], interpreted: bool) -> Content:
     status = os.stat(path)
     if stat.S_ISDIR(status.st_mode):
         return _tree(packed, _folder_entries(packed, path, copies))
@@ -150,21 +151,21 @@ def _content(packed: Packed, path: str, role: Role, copies: Mapping[str, bytes])
     content = packed.put(copies[""]) if "" in copies else _file(packed, path, path)
     executable = bool(status.st_mode & 0o111)
     if role != "file":
-        _check_program(path, role, executable)
+        _check_program(path, role, executable or interpreted)
     # As in HTCondor, an executable need not be marked as one.
     return Content(content.sha256, content.size, executable=executable or role == "executable")
 
 
-def _check_program(path: str, role: Role, executable: bool) -> None:
+def _check_program(path: str, role: Role, starts: bool) -> None:
     """What can be seen beforehand of a program that could not be started."""
     with open(path, "rb") as file:
         first_line = file.readline(300)
     if first_line.startswith(b"#!") and first_line.endswith(b"\r\n"):
         raise Unfit(path, f"the lines of {path} end as on Windows; its first line would name no program",
                     f"Convert it: sed -i 's/\\r$//' {path}")
-    if role == "process" and not executable and os.path.splitext(path)[1].lower() not in KNOWN_ENDINGS:
+    if role == "process" and not starts and os.path.splitext(path)[1].lower() not in KNOWN_ENDINGS:
         raise Unfit(path, f"{path} is not executable", f"Make it so: chmod +x {path}; "
-                    "or give it the ending of its language (.py, .R, .jl, .m, .sh, .jar).")
+                    "or give it the ending of its language (.py, .R, .jl, .m, .sh, .jar), or say: language = python")
 
 
 def _file(packed: Packed, path: str, of: str) -> Content:

@@ -212,7 +212,8 @@ def _packed(description: Description, with_header: "list[Changed]") -> "Packed":
     from cli.culprits import culprit, unwritable_log
     from cli.pack import pack
 
-    packed, unfit = pack(description.travelling(), _copies(with_header))
+    interpreted = {path for path, mains in description.processes().items() if "native" not in mains.values()}
+    packed, unfit = pack(description.travelling(), _copies(with_header), interpreted)
     mistakes = [culprit(description, error.of, error.what, error.cure) for error in unfit]
     if mistakes := mistakes + unwritable_log(description):
         raise SubmitErrors(mistakes)

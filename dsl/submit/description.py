@@ -122,11 +122,10 @@ class Description:
     def processes(self, cluster: int = 1) -> dict[str, dict[str, str]]:
         """Every process by its absolute path: its main files ("" where it is one file), and their languages."""
         found: dict[str, dict[str, str]] = {}
-        for attributes in self._path_attributes(cluster):
-            if "PescProcess" in attributes:
-                said = self.template if "PescProcess" in self.template else attributes
+        for said in [self.template] if "PescProcess" in self.template else self._path_attributes(cluster):
+            if "PescProcess" in said:
                 main = posixpath.normpath(plain_text(said["PescMain"])) if "PescMain" in said else ""
-                found.setdefault(plain_text(attributes["PescProcess"]), {})[main] = plain_text(said["PescLanguage"])
+                found.setdefault(plain_text(said["PescProcess"]), {})[main] = plain_text(said["PescLanguage"])
         return found
 
     def _path_attributes(self, cluster: int) -> Iterator[Mapping[str, str]]:

@@ -31,6 +31,9 @@ INTERPRETERS = {
     ".jar": ("java", "-jar"),
 }
 
+ENDINGS = {"python": ".py", "r": ".r", "julia": ".jl", "octave": ".m", "java": ".jar", "shell": ".sh", "native": "."}
+"""What the main file of a language is called; a submit file may say the language where the name does not."""
+
 
 @dataclass(frozen=True, slots=True)
 class Folders:
@@ -74,9 +77,9 @@ class Person:
     lang: str = "C.UTF-8"
 
 
-def interpreter_for(main: str, begins_with: bytes) -> tuple[str, ...]:
-    """The words before the main file: by its ending; a shell script's own first line is obeyed."""
-    ending = os.path.splitext(main)[1].lower()
+def interpreter_for(main: str, begins_with: bytes, language: str = "") -> tuple[str, ...]:
+    """The words before the main file: by language, else by ending; a shell script's own first line is obeyed."""
+    ending = ENDINGS.get(language) or os.path.splitext(main)[1].lower()
     if ending == ".sh":
         shebang = begins_with.split(b"\n", 1)[0]
         if shebang.startswith(b"#!"):

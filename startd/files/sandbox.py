@@ -17,7 +17,7 @@ import os
 import shutil
 import stat
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from contract.messages import Content, Grant, NamedContent
@@ -253,7 +253,7 @@ class Sandboxes:
         program = grant.program
         if program.contract:
             main = checked(program.main or program.name)
-            return [*self._interpreter(f"{app}/{main}"), f"{folders.app}/{main}",
+            return [*self._interpreter(f"{app}/{main}", grant.ad), f"{folders.app}/{main}",
                     *contract_arguments(program, folders), *program.arguments]
         if program.command is None:
             name = checked(program.main) if program.main else checked_name(program.name)
@@ -269,11 +269,11 @@ class Sandboxes:
             command = found
         return [os.path.join(folders.work, command), *program.arguments]
 
-    def _interpreter(self, main: str) -> list[str]:
+    def _interpreter(self, main: str, ad: Mapping[str, str]) -> list[str]:
         """The words before the main file."""
         try:
             with open(main, "rb") as file:
-                words_before = interpreter_for(main, file.read(256))
+                words_before = interpreter_for(main, file.read(256), ad.get("PescLanguage", "").strip('"'))
         except OSError:
             raise CannotStart(EndReason.REFUSED, f"There is no main file {os.path.basename(main)!r} in the "
                               "program's folder. Name it: main = FILE.") from None

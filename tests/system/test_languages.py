@@ -36,6 +36,13 @@ def test_each_language_is_called_by_its_interpreter(house):
         assert parameters == " [0.5] [two words]\n"
 
 
+def test_a_language_is_said_where_the_name_does_not(pool):
+    pool.write("sayer", "import sys\nprint('python', sys.version_info.major)\n")
+    pool.write("sayer.pesc", "process = sayer\nlanguage = python\n")
+    answer = pool.ask("submit", "sayer.pesc", "--wait")
+    assert (pool.folder / answer["folder"] / "stdout.txt").read_text() == "python 3\n"
+
+
 def test_a_program_without_header_and_arguments_has_its_variables(pool):
     pool.write("uses.py", USES)
     pool.write("uses.pesc", "process = uses.py\nparameters = a 'b c'\nsweep alpha in 1..2\n")

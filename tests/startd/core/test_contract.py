@@ -137,3 +137,16 @@ def test_a_row_that_no_variable_can_hold_is_in_the_job_file_alone():
 ])
 def test_the_interpreter_follows_from_the_ending(main, begins_with, expected):
     assert interpreter_for(main, begins_with) == expected
+
+
+@pytest.mark.parametrize(("main", "language", "expected"), [
+    ("run", "python", ("python3",)),
+    ("run.txt", "r", ("Rscript",)),
+    ("run.py", "native", ()),
+    ("run.m", "python", ("python3",)),
+    ("run", "shell", ("/bin/bash",)),
+    ("run.py", "", ("python3",)),
+    ("run.py", "cobol", ("python3",)),
+])
+def test_a_language_that_is_said_goes_before_the_ending(main, language, expected):
+    assert interpreter_for(main, b"#!/bin/bash\n", language) == expected
