@@ -213,7 +213,6 @@ vm_type | text | JobVMType | Virtual machine: its kind.
 vm_vcpus | integer | JobVM_VCPUS | Virtual machine: its cores.
 vm_vnc | truth | JobVMVNCConsole | Virtual machine: whether its screen can be seen.
 want_ads | truth | WantAds | Obsolete.
-want_job_networking | truth | WantJobNetworking | Whether the job has a network.
 wantnametag | truth | WantNameTag | Grid: whether a name travels.
 wantparallelscheduling | truth | WantParallelScheduling | Whether a job is scheduled with others.
 x509userproxy | text | x509userproxy | The file with a proxy.

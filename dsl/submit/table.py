@@ -156,6 +156,8 @@ def _carried_out() -> tuple[Command, ...]:
                 "apt:graphviz.", status=Status.REFUSED, pesc=True),
         Command("dockerfile", Kind.FILE, "PescDockerfile", "How the domain is made: a Dockerfile, or its lines as "
                 "dockerfile @=END … @END.", status=Status.REFUSED, pesc=True),
+        Command("want_job_networking", Kind.TRUTH, "WantJobNetworking", "Whether the job may reach the network: in a "
+                "container it has none otherwise.", default="false"),
         Command("allow_arguments_v1", Kind.TRUTH, "", "Whether arguments and arguments2 may stand together.",
                 default="false"),
         Command("allow_environment_v1", Kind.TRUTH, "", "Whether environment and environment2 may stand together.",
@@ -198,7 +200,7 @@ _HARMLESS = {
     "periodic_hold": _NO, "periodic_remove": _NO, "periodic_release": _NO, "periodic_vacate": _NO,
     "transfer_input": _YES, "transfer_output": _YES, "transfer_error": _YES, "leave_in_queue": _NO,
     "skip_if_dataflow": _NO, "suspend_job_at_exec": _NO, "log_xml": _NO, "skip_filechecks": _NO,
-    "want_job_networking": _NO, "use_x509userproxy": _NO, "transfer_container": _YES, "run_as_owner": _NO,
+    "use_x509userproxy": _NO, "transfer_container": _YES, "run_as_owner": _NO,
     "load_profile": _NO, "manifest": _NO, "want_graceful_removal": _YES,
 }
 """Values that ask for nothing, or for what happens anyway."""

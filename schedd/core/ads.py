@@ -86,6 +86,8 @@ def dynamic(cluster: Cluster, proc: int, job: Job | None) -> dict[str, Any]:
             "CommittedTime": round(job.committed_seconds, 3),
             "PescLostTime": round(max(0.0, job.wall_seconds - job.committed_seconds), 3),
         }
+    if job.start_seconds:
+        fields |= {"PescStartTime": round(job.start_seconds, 4), "PescStartCpu": round(job.start_cpu_seconds, 4)}
     if job.checkpoint is not None:
         fields |= {
             "NumCkpts": job.checkpoints,

@@ -66,6 +66,7 @@ def _book_end(pool: Pool, cluster: Cluster, job: Job, run: Run, end: RunEnd, now
     job.memory_mib = max(job.memory_mib, end.peak_memory_mib)
     job.disk_kib = max(job.disk_kib, end.peak_disk_kib)
     job.gpu_memory_mib = max(job.gpu_memory_mib, end.peak_gpu_memory_mib)
+    job.start_seconds, job.start_cpu_seconds = end.start_seconds, end.start_cpu_seconds
     job.exit_code, job.exit_signal = end.exit_code, end.signal
     job.stdout, job.stderr, job.files = end.stdout, end.stderr, end.files
     job.warnings = end.warnings

@@ -153,6 +153,9 @@ class Job(msgspec.Struct, omit_defaults=True):
     user_seconds: float = 0.0
     system_seconds: float = 0.0
     peak_cpus: float = 0.0
+    start_seconds: float = 0.0
+    """What it took to make the container of its last run, by the clock, and of processor time."""
+    start_cpu_seconds: float = 0.0
     memory_mib: float = 0.0
     disk_kib: int = 0
     gpu_memory_mib: float = 0.0

@@ -17,6 +17,7 @@ from schedd.core.cluster import DYNAMIC, Cluster
 READ = frozenset(
     "cmd args arguments environment iwd in transferinput transferoutput pescprocess pescmain pescparameters "
     "pescsharedfiles pescmemorylimit pescdisklimit successcheckpointexitcode pesccheckpointevery killsig "
+    "containerimage dockerimage wantjobnetworking "
     "jobmaxvacatetime killsigtimeout transfercheckpoint whentotransferoutput".split()
 )
 """Attributes, in lower case, that a program is made from."""
@@ -82,6 +83,8 @@ def _make(cluster: Cluster, ad: Ad, rank: int) -> Program:
         inputs=_named(files, iwd, _listed(_text(ad, "TransferInput"))),
         shared=_named(files, iwd, _texts(ad, "PescSharedFiles")),
         output_files=_listed(_text(ad, "TransferOutput")) if "TransferOutput" in ad else None,
+        image=_image(ad),
+        network=ad.evaluate("WantJobNetworking") is True,
         memory_limit_mib=1 if ad.evaluate("PescMemoryLimit") is True else None,
         disk_limit_kib=1 if ad.evaluate("PescDiskLimit") is True else None,
         kill_signal=_signal(_text(ad, "KillSig")),
@@ -98,6 +101,11 @@ def _checkpoint_files(ad: Ad) -> list[str] | None:
     if exit_code_of(ad) is None and _text(ad, "WhenToTransferOutput").upper() != EVICT:
         return None
     return _listed(_text(ad, "TransferCheckpoint") or _text(ad, "TransferOutput"))
+
+
+def _image(ad: Ad) -> str | None:
+    """The image that is asked for in HTCondor's way; a domain's comes by itself."""
+    return (_text(ad, "DockerImage") or _text(ad, "ContainerImage")).removeprefix("docker://") or None
 
 
 def _named(files: dict[str, Content], iwd: str, paths: list[str]) -> list[NamedContent]:

@@ -24,6 +24,15 @@ def nothing_happened(lab):
     return not (lab.pool.clusters or lab.events or lab.history) and lab.pool.next_cluster == 1
 
 
+def test_an_image_and_a_network_that_are_asked_for_reach_the_program():
+    lab = Lab()
+    asked = lab.pool.clusters[lab.submit(template={
+        "DockerImage": '"docker://debian:12"', "WantJobNetworking": "true"})]
+    assert (program_of(asked, 0, amounts()).image, program_of(asked, 0, amounts()).network) == ("debian:12", True)
+    plain = lab.pool.clusters[lab.submit()]
+    assert (program_of(plain, 0, amounts()).image, program_of(plain, 0, amounts()).network) == (None, False)
+
+
 def test_clusters_are_numbered_from_one():
     lab = Lab()
     assert [lab.submit(), lab.submit()] == [1, 2]
