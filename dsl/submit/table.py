@@ -180,6 +180,8 @@ def _pesc() -> tuple[Command, ...]:
                  for name, kind, attribute, default, accepts, text in (
         ("language", Kind.WORD, "PescLanguage", "", ("python", "r", "julia", "octave", "java", "shell", "native"),
          "What the process is written in, where its name does not say."),
+        ("build", Kind.TEXT, "PescBuild", "", (), "The command that makes the program from its sources, once for each "
+         "kind of processor: gcc -O2 -o prog main.c."),
         ("parallel", Kind.TRUTH, "PescParallel", "false", _NO, "Whether all repetitions start together and can reach "
          "each other."),
         ("same_client", Kind.TRUTH, "PescSameClient", "false", _NO, "Whether all repetitions run on one machine."),
