@@ -45,5 +45,6 @@ def say_what_waited(pool: Pool, now: float) -> None:
 def _make_event(pool: Pool, cluster: Cluster, proc: int, progress: Progress, run: Run, now: float) -> None:
     progress.is_event = True
     progress.event_at = next_event_at(now, now if run.started_at is None else run.started_at)
+    left = progress.left_seconds
     say(pool, cluster, proc, "progress", now, run.machine, percent=round(progress.percent, 2),
-        message=progress.message)
+        message=progress.message, left_seconds=None if left is None else round(left, 1))

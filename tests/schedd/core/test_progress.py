@@ -113,6 +113,7 @@ def test_the_last_word_is_made_an_event_though_none_follows(lab):
     lab.after(2)
     lab.after(100)
     assert lab.told() == [(10, None), (20, None)]
+    assert [event.detail["left_seconds"] for event in lab.events if event.kind == "progress"] == [360.0, 160.0]
 
 
 def test_the_same_word_twice_is_no_news(lab):
