@@ -4,7 +4,7 @@ import os
 
 from dsl.submit import Description, Mistake, plain_text
 
-NAMING = ("process", "executable", "input", "transfer_input_files", "shared_files")
+NAMING = ("process", "executable", "input", "transfer_input_files", "shared_files", "domain", "dockerfile")
 
 
 def culprit(description: Description, path: str, what: str, cure: str = "") -> Mistake:

@@ -8,7 +8,7 @@ out of it is refused, and so is what is no regular file.
 import hashlib
 import os
 import stat
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
@@ -22,6 +22,8 @@ from dsl.submit.requirements import LANGUAGES
 
 if TYPE_CHECKING:
     import zipfile
+
+    from contract.requests import DomainAsked
 
 Copies = Mapping[str, Mapping[str, bytes]]
 """What travels instead of the main files of processes, by the process's path and theirs below it ("" for itself)."""
@@ -104,6 +106,8 @@ class Packed:
 
     files: dict[str, Content] = field(default_factory=dict)
     sources: dict[str, Source] = field(default_factory=dict)
+    domain: "DomainAsked | None" = None
+    """The environment, whose files are among the sources."""
     _kept: int = 0
 
     def put(self, raw: bytes) -> Content:
@@ -189,6 +193,33 @@ def _file(packed: Packed, path: str, of: str) -> Content:
     sha256 = digest.hexdigest()
     packed.add(sha256, Source(size, b"".join(kept) if small else None, path, "", Stamp.of(after)))
     return Content(sha256, size)
+
+
+def pack_context(packed: Packed, folder: str, sources: Iterable[str]) -> Content | None:
+    """What a Dockerfile copies of its folder, as a tree with the paths that it has there."""
+    import glob
+
+    wanted = sorted({path for source in sources for path in (
+        glob.glob(source, root_dir=folder) if glob.has_magic(source) else [source])})
+    entries: dict[str, TreeEntry] = {}
+    ignore = os.path.join(folder, ".dockerignore")
+    for name in [*wanted, *([".dockerignore"] if wanted and os.path.exists(ignore) else [])]:
+        path = os.path.join(folder, name)
+        if os.path.commonpath([os.path.realpath(path), os.path.realpath(folder)]) != os.path.realpath(folder):
+            raise Unfit(folder, f"{path} leads out of the folder {folder}", "Copy it into the folder.")
+        if os.path.isdir(path):
+            found = _folder_entries(packed, path, {})
+            entries |= {full: entry for entry in found for full in [_joined(name, entry.path)]}
+        else:
+            content = _file(packed, path, folder)
+            executable = bool(os.stat(path).st_mode & 0o111)
+            entries[name] = TreeEntry(name, content.sha256, content.size, executable)
+    whole = [TreeEntry(name, entry.sha256, entry.size, entry.executable) for name, entry in entries.items()]
+    return _tree(packed, whole) if whole else None
+
+
+def _joined(folder: str, name: str) -> str:
+    return os.path.normpath(os.path.join(folder, name))
 
 
 def _tree(packed: Packed, entries: list[TreeEntry]) -> Content:

@@ -76,6 +76,9 @@ def _batches(chosen: argparse.Namespace) -> int:
         return DONE
     if not chosen.totals:
         say(batches_table(batches) + "\n")
+        for batch in batches:
+            if batch.waits_for:
+                say(f"{batch.cluster}: {plain(batch.waits_for)}")
     say(totals_line(totals))
     if totals.idle and queue.machines == 0:
         complain(NAME, "No machine is connected: nothing can start.\n  See: pesc_pool status; pesc_pool start.")

@@ -214,6 +214,10 @@ def _packed(description: Description, with_header: "list[Changed]") -> "Packed":
 
     interpreted = {path for path, mains in description.processes().items() if "native" not in mains.values()}
     packed, unfit = pack(description.travelling(), _copies(with_header), interpreted)
+    if description.domain is not None:
+        from cli.domainfiles import pack_domain
+
+        unfit += pack_domain(packed, description.domain)
     mistakes = [culprit(description, error.of, error.what, error.cure) for error in unfit]
     if mistakes := mistakes + unwritable_log(description):
         raise SubmitErrors(mistakes)
@@ -242,7 +246,8 @@ def _post(client: "Client", packed: "Packed", text: str, description: Descriptio
     submission = Submission(
         count=description.count, template=description.template, varying=description.varying,
         macros=description.macros, item_names=description.item_names, items=description.items,
-        steps=description.steps, sweep=sweep, files=packed.files, source=text[:KEPT_SOURCE_CHARACTERS],
+        steps=description.steps, sweep=sweep, files=packed.files, domain=packed.domain,
+        source=text[:KEPT_SOURCE_CHARACTERS],
         key=os.urandom(16).hex())
     body = msgspec.json.encode(submission)
     if len(body) > MAX_SUBMISSION_BYTES:

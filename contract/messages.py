@@ -6,7 +6,8 @@ list of messages. Everything here may be lost, doubled, late or out of order:
 * a `Grant` or `Stop` that comes twice is harmless, both are keyed by the run;
 * an `Ended` is sent again until its `Acknowledge` arrives;
 * a `Beat` lists what the startd holds, so each end mends what the other missed;
-* the last `Checkpointed` of a run is said again with every new connection, and with its end.
+* the last `Checkpointed` of a run is said again with every new connection, and with its end;
+* a `Build` and its `BuildEnded` are keyed by recipe and attempt, and go the same way.
 
 No instant crosses the wire, only durations: clocks differ.
 """
@@ -61,6 +62,26 @@ class NamedContent(msgspec.Struct, frozen=True, array_like=True):
     content: Content
 
 
+class Recipe(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What an image is made by: all of it, so that it gives the same tomorrow and elsewhere."""
+
+    dockerfile: str
+    arguments: dict[str, str] = {}
+    context: Content | None = None
+    """The tree of the files that it copies."""
+
+
+class Image(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a build made."""
+
+    id: str
+    """SHA-256 of its configuration, which names its layers: the same wherever it is loaded."""
+    layout: Content
+    """The tree of its OCI layout: layers and lists, each a content of the pool."""
+    size: int = 0
+    architecture: str = ""
+
+
 class Program(msgspec.Struct, frozen=True, omit_defaults=True):
     """What to start.
 
@@ -107,6 +128,8 @@ class Program(msgspec.Struct, frozen=True, omit_defaults=True):
     """So many seconds apart are checkpoints taken while it runs; 0: never."""
     checkpoint_exit_code: int | None = None
     """The exit code that says: checkpointed, run me again."""
+    built: Image | None = None
+    """The image of its domain."""
 
 
 class OutputFile(msgspec.Struct, frozen=True, array_like=True):
@@ -170,10 +193,17 @@ class HeldRun(msgspec.Struct, frozen=True, array_like=True):
     """As in `Progressed`."""
 
 
+class HeldBuild(msgspec.Struct, frozen=True, array_like=True):
+    """A build that the startd works at, or whose end was not acknowledged."""
+
+    key: str
+    attempt: int
+
+
 # --- from the startd -------------------------------------------------------------------
 
 
-class Hello(msgspec.Struct, frozen=True, tag="hello"):
+class Hello(msgspec.Struct, frozen=True, omit_defaults=True, tag="hello"):
     """First message of every connection: who I am, what I have, what I run."""
 
     name: str
@@ -184,12 +214,14 @@ class Hello(msgspec.Struct, frozen=True, tag="hello"):
     amounts: Amounts
     ad: dict[str, str]
     runs: list[HeldRun]
+    builds: list[HeldBuild] = []
 
 
-class Beat(msgspec.Struct, frozen=True, tag="beat"):
+class Beat(msgspec.Struct, frozen=True, omit_defaults=True, tag="beat"):
     """I am alive, and this is all I have (ended but unacknowledged runs included)."""
 
     runs: list[HeldRun]
+    builds: list[HeldBuild] = []
 
 
 class AdChanged(msgspec.Struct, frozen=True, tag="ad"):
@@ -254,6 +286,35 @@ class Ended(msgspec.Struct, frozen=True, tag="ended"):
     blobs: dict[str, bytes] = {}
 
 
+class BuildProgressed(msgspec.Struct, frozen=True, tag="build-progressed"):
+    """How far a build has come, and what it printed from `offset` on. Said again from the start on
+    every new connection."""
+
+    key: str
+    attempt: int
+    offset: int
+    log: bytes
+    step: int = 0
+    steps: int = 0
+    instruction: str = ""
+
+
+class BuildEnded(msgspec.Struct, frozen=True, tag="build-ended"):
+    """A build is over: with an image, or with the step that failed. Said again until acknowledged."""
+
+    key: str
+    attempt: int
+    image: Image | None = None
+    step: str = ""
+    message: str = ""
+    lines: list[str] = []
+    """The last ones it printed."""
+    blames_machine: bool = False
+    """Another machine may do better: its disk was full, its engine does not work …"""
+    log: Content | None = None
+    blobs: dict[str, bytes] = {}
+
+
 class OutputChunk(msgspec.Struct, frozen=True, tag="chunk"):
     """What somebody watches was written: bytes of stdout or stderr from `offset` on."""
 
@@ -306,6 +367,30 @@ class Stop(msgspec.Struct, frozen=True, tag="stop"):
     """The job will run again: a last checkpoint is wanted."""
 
 
+class Build(msgspec.Struct, frozen=True, tag="build"):
+    """Make an image. Machines have one at a time."""
+
+    key: str
+    attempt: int
+    name: str
+    recipe: Recipe
+    network: bool = True
+
+
+class CancelBuild(msgspec.Struct, frozen=True, tag="cancel-build"):
+    """Give up a build: nobody waits for it, or another machine has it."""
+
+    key: str
+    attempt: int
+
+
+class AcknowledgeBuild(msgspec.Struct, frozen=True, tag="ack-build"):
+    """The end of this build is on disk here (or never counted): forget it."""
+
+    key: str
+    attempt: int
+
+
 class Acknowledge(msgspec.Struct, frozen=True, tag="ack"):
     """The end of these runs is on disk here (or never counted): forget them."""
 
@@ -327,8 +412,11 @@ class Unwatch(msgspec.Struct, frozen=True, tag="unwatch"):
     watch: int
 
 
-FromStartd = Hello | Beat | AdChanged | Progressed | Used | Reached | Checkpointed | Ended | OutputChunk
-FromSchedd = Welcome | Refused | Grant | Stop | Acknowledge | Watch | Unwatch
+FromStartd = (
+    Hello | Beat | AdChanged | Progressed | Used | Reached | Checkpointed | Ended | OutputChunk | BuildProgressed
+    | BuildEnded)
+FromSchedd = (
+    Welcome | Refused | Grant | Stop | Acknowledge | Watch | Unwatch | Build | CancelBuild | AcknowledgeBuild)
 
 encode = msgspec.json.Encoder().encode
 decode_from_startd = msgspec.json.Decoder(list[FromStartd]).decode

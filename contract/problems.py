@@ -28,6 +28,8 @@ STATUS = {
     "not_found": 404,
     "no_such_job": 404,
     "no_such_blob": 404,
+    "no_such_domain": 404,
+    "bad_domain": 400,
     "wrong_state": 409,
     "name_taken": 409,
     "missing_content": 409,

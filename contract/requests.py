@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 
-from contract.messages import Content, OutputFile
+from contract.messages import Content, Image, OutputFile, Recipe
 
 
 class SweepAxis(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -18,6 +18,16 @@ class SweepAxis(msgspec.Struct, frozen=True, omit_defaults=True):
     step: int = 0
     places: int = 0
     rows: list[list[str]] = []
+
+
+class DomainAsked(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The environment that jobs ask for: by name, or exactly. The schedd puts in the recipe of a
+    name when it takes the submission, so that what was submitted counts."""
+
+    name: str = ""
+    recipe: Recipe | None = None
+    packages: list[str] = []
+    arguments: dict[str, str] = {}
 
 
 class Submission(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -40,6 +50,7 @@ class Submission(msgspec.Struct, frozen=True, omit_defaults=True):
     """In place of items: what they are computed from, the product of the axes, the last one fastest."""
     files: dict[str, Content] = {}
     """Every path named in the ads that travels to the machines, and its content."""
+    domain: DomainAsked | None = None
     source: str = ""
     """The submit file as written, for people who look later."""
     key: str = ""
@@ -131,6 +142,8 @@ class Batch(msgspec.Struct, frozen=True):
     total: int
     jobs: Totals
     progress: BatchProgress | None = None
+    waits_for: str = ""
+    """What keeps idle jobs from being matched, in words: the building of their domain."""
 
 
 class Queue(msgspec.Struct, frozen=True):
@@ -182,6 +195,54 @@ class ClusterOutputs(msgspec.Struct, frozen=True):
     cpu_seconds: float = 0.0
     memory_mib: float = 0.0
     """The most that any of its runs used."""
+
+
+class DomainAdd(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Give a name to a recipe, or to an image that is here already (imported)."""
+
+    name: str
+    recipe: Recipe | None = None
+    image: Image | None = None
+    description: str = ""
+    everybody: bool = False
+    """For all users of the pool; an administrator's to say."""
+    build: bool = True
+    """Whether to build it now."""
+
+
+class DomainBuild(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Build a domain now, whoever may need it; `again` if it failed."""
+
+    domain: DomainAsked
+    again: bool = False
+
+
+class DomainShown(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A domain as it is shown. `state`: known, wanted, building, ready or failed."""
+
+    name: str
+    key: str
+    state: str
+    source: str
+    """store, pool, user; or submitted, for a recipe without a name."""
+    owner: str = ""
+    description: str = ""
+    languages: list[str] = []
+    parameters: dict[str, str] = {}
+    """Arguments of its Dockerfile, and their defaults."""
+    dockerfile: str = ""
+    machine: str = ""
+    step: int = 0
+    steps: int = 0
+    instruction: str = ""
+    image: Image | None = None
+    failed_step: str = ""
+    message: str = ""
+    lines: list[str] = []
+    since: float = 0.0
+    """When it came into its state."""
+    jobs: int = 0
+    """Idle jobs that wait for it."""
 
 
 class TokenRequest(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -88,6 +88,7 @@ class HoldCode(IntEnum):
     TOO_MANY_FAULTS = 106
     GPU_MEMORY = 107
     NO_PROGRESS = 108
+    DOMAIN_FAILED = 109
 
 
 class JobId(NamedTuple):

@@ -23,6 +23,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+import dsl.domains
 from contract import tokens
 from contract.endpoints import Role
 from contract.messages import FromSchedd
@@ -31,10 +32,12 @@ from contract.problems import Problem
 from contract.requests import Event
 from contract.tokens import Claims
 from contract.vocabulary import VERSION
+from dsl.domains import Entry
 from schedd.api.app import build, close, listen
 from schedd.api.context import Context
 from schedd.blobs import Blobs
 from schedd.bus import Bus
+from schedd.core.naming import store_of
 from schedd.core.pool import Settings
 from schedd.delivery import Delivery
 from schedd.links import Links
@@ -75,7 +78,8 @@ def main() -> int:
     options = _arguments().parse_args()
     logging.basicConfig(level=options.log_level.upper(), stream=sys.stderr, format=LOG_FORMAT)
     places = Places(state_folder(options.state))
-    settings = Settings(lease_seconds=options.lease, beat_seconds=options.beat)
+    settings = Settings(lease_seconds=options.lease, beat_seconds=options.beat,
+                        allowed_images=tuple(options.allow_image or ("*",)), build_network=not options.no_build_network)
     os.umask(0o077)
     try:
         lock = _lock(places)
@@ -106,6 +110,10 @@ def _arguments() -> argparse.ArgumentParser:
                         help="silence of a machine after which its jobs are offered elsewhere (default: %(default)s)")
     parser.add_argument("--beat", type=float, default=Settings().beat_seconds, metavar="SECONDS",
                         help="how often machines say that they are alive (default: %(default)s)")
+    parser.add_argument("--allow-image", metavar="PATTERN", action="append",
+                        help="images of registries that domains may stand on, such as docker.io/library/*; may be "
+                        "given several times (default: all)")
+    parser.add_argument("--no-build-network", action="store_true", help="let no build reach a network")
     parser.add_argument("--log-level", default="info", choices=["debug", "info", "warning", "error"])
     parser.add_argument("--version", action="version", version=f"%(prog)s {VERSION}")
     return parser
@@ -119,7 +127,7 @@ async def _serve(places: Places, settings: Settings, host: str, port: int | None
     store = await Store.open(places.schedd / "pesc.db")
     clock = Clock()
     pool_name = await store.meta("pool", f"{getpass.getuser()}-{uuid.uuid4().hex[:8]}")
-    pool = await load_pool(store, pool_name, settings, clock())
+    pool = await load_pool(store, pool_name, settings, clock(), _ready_domains())
     secret = _keep_secret(places.schedd / "secret")
     _keep_token(places.token, pool_name, secret, clock())
     # What is alive now lives long: keep the collector from walking through it again and again.
@@ -163,6 +171,13 @@ async def _serve(places: Places, settings: Settings, host: str, port: int | None
     await store.close()
     with contextlib.suppress(OSError):
         places.socket.unlink()
+
+
+def _ready_domains() -> dict[str, Entry]:
+    """The store that comes with PESC."""
+    folder = Path(dsl.domains.__file__).parent / "store"
+    return store_of({about.stem: (about.read_text(), about.with_suffix(".Dockerfile").read_text())
+                     for about in folder.glob("*.toml")})
 
 
 def _lock(places: Places) -> int:

@@ -12,12 +12,13 @@ If the core breaks an invariant, the pool is made again from the disk, as after 
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
 from contract.messages import FromSchedd
 from contract.problems import Problem
 from contract.requests import Event
+from dsl.domains import Entry
 from schedd.core.cluster import Cluster
 from schedd.core.leases import move_clocks, tick
 from schedd.core.matching import match
@@ -204,7 +205,7 @@ class Loop:
                 future.set_exception(Problem("internal", "The schedd ran into a fault of its own; this was undone.",
                                              "Its log tells more: pesc_pool logs schedd. Please report it."))
         self._edges.cut_all_links()
-        self.pool = await load_pool(self.store, self.pool.name, self.pool.settings, self.clock())
+        self.pool = await load_pool(self.store, self.pool.name, self.pool.settings, self.clock(), self.pool.store)
 
     async def _tick(self) -> None:
         while True:
@@ -225,6 +226,8 @@ def _why_not_saved(error: NotSaved) -> Problem:
                    "Its log tells more: pesc_pool logs schedd.")
 
 
-async def load_pool(store: Store, name: str, settings: Settings, now: float) -> Pool:
+async def load_pool(
+    store: Store, name: str, settings: Settings, now: float, domains: Mapping[str, Entry] | None = None
+) -> Pool:
     """The pool as the disk has it."""
-    return restore(name, settings, await store.load(), now)
+    return restore(name, settings, await store.load(), now, domains)

@@ -38,6 +38,7 @@ from startd.files.journal import Journal
 from startd.files.sandbox import Sandboxes
 from startd.files.transfer import Transfer
 from startd.images.engine import CannotContain
+from startd.images.trial import builders_engine
 from startd.loop import Loop
 from startd.monitors import machine, spot
 from startd.monitors.gpus import LIMIT, GpuWatch
@@ -128,6 +129,9 @@ async def serve(settings: Settings, folder: str) -> None:
                  "  See what is missing: pesc_startd --doctor. To do without: --runtime process.")
     offered = replace(machine.amounts(settings.offer, folder), gpus=gpus.parts())
     fixed = machine.fixed(settings.name, offered, settings.start)
+    engine = await builders_engine() if runtime.contains else None
+    if engine is not None:
+        fixed |= {"HasContainerBuild": "true"}
     journal = Journal(f"{folder}/journal")
     watch = OwnerWatch(settings.owner.roots)
 
@@ -145,7 +149,7 @@ async def serve(settings: Settings, folder: str) -> None:
     sandboxes = Sandboxes(folder, cache, person, which.find, runtime.contains)
     transfer = Transfer(cache, pool.client)
     loop = Loop(core, runtime.make, journal, cache, sandboxes, transfer,
-                Checkpoints(transfer, settings.largest_checkpoint_bytes), see, gpus, watch)
+                Checkpoints(transfer, settings.largest_checkpoint_bytes), see, gpus, watch, engine)
     log.info("startd %s begins", settings.name, extra={"machine": settings.name, "version": VERSION,
                                                        "runs": len(core.runs)})
     await loop.run(pool.connect, leave, spot.POLLERS[settings.spot]() if settings.spot else None)

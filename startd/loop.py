@@ -19,12 +19,25 @@ import msgspec
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
-from contract.messages import Ended, FromStartd, Grant, Refused, Welcome, decode_from_schedd, encode
+from contract.messages import (
+    Build,
+    BuildEnded,
+    Ended,
+    FromStartd,
+    Grant,
+    Image,
+    Refused,
+    Welcome,
+    decode_from_schedd,
+    encode,
+)
 from contract.vocabulary import EndReason, Phase, RunId
 from startd.core import words
 from startd.core.events import (
+    AbandonBuild,
     Action,
     Begun,
+    BuildOver,
     CheckpointTaken,
     Collect,
     Collected,
@@ -56,6 +69,7 @@ from startd.core.events import (
     Said,
     Signal,
     Start,
+    StartBuild,
     Suspend,
     TakeCheckpoint,
     Throttle,
@@ -72,6 +86,9 @@ from startd.files.outputs import Glance, Leaving, gather, glance, nothing
 from startd.files.sandbox import CannotStart, Sandboxes
 from startd.files.tails import LOOK_SECONDS, Tails
 from startd.files.transfer import CannotTransfer, Transfer
+from startd.images.builder import Builder
+from startd.images.carrier import Carrier
+from startd.images.engine import Engine
 from startd.monitors import spot
 from startd.monitors.gpus import GpuWatch
 from startd.monitors.owner import OwnerWatch
@@ -117,7 +134,7 @@ class Loop:
     def __init__(self, core: StartdCore, make_runtime: Callable[[Callable[[Happening], None]], Runtime],
                  journal: Journal, cache: Cache, sandboxes: Sandboxes, transfer: Transfer,
                  checkpoints: Checkpoints, see_machine: Callable[[bool], dict[str, str]], gpus: GpuWatch,
-                 owner: OwnerWatch | None = None) -> None:
+                 owner: OwnerWatch | None = None, engine: Engine | None = None) -> None:
         self.core = core
         self._runtime = make_runtime(self._on_runtime)
         self._journal = journal
@@ -132,6 +149,8 @@ class Loop:
         self._gpus = gpus
         self._pids: dict[RunId, int] = {}
         """The main processes of runs."""
+        self._builder = Builder(engine, cache.state, cache, transfer, self.happened) if engine else None
+        self._carrier = Carrier(engine, cache, transfer) if engine else None
         self._tails = Tails()
         self._progress = progress.Watcher()
         self._extra: list[FromStartd] = []
@@ -176,6 +195,8 @@ class Loop:
             if self._timer is not None:
                 self._timer.cancel()
             self._throttle.close()
+            if self._builder is not None:
+                await self._builder.close()
             await self._runtime.close(leave=True)
             self._transfer.close()
             self._journal.close()
@@ -247,6 +268,18 @@ class Loop:
                     self._tailing = asyncio.get_running_loop().create_task(self._tail())
             case Unfollow(watch):
                 self._tails.unfollow(watch)
+            case StartBuild(build):
+                self._start_build(build)
+            case AbandonBuild(key, attempt):
+                if self._builder is not None:
+                    self._builder.abandon(key, attempt)
+
+    def _start_build(self, build: Build) -> None:
+        if self._builder is not None:
+            self._builder.start(build)
+            return
+        self.happened(BuildOver(BuildEnded(build.key, build.attempt, message="This machine has no container engine.",
+                                           blames_machine=True)))
 
     def _arm(self) -> None:
         """Have a Tick come when the core wants one."""
@@ -310,6 +343,8 @@ class Loop:
     async def _fetch_long(self, grant: Grant) -> None:
         try:
             await self._transfer.fetch(grant)
+            if grant.program.built is not None:
+                await self._bring(grant.program.built)
             if grant.program.image is not None:
                 await self._runtime.provide(grant.program.image)
         except NoImage as error:
@@ -321,6 +356,12 @@ class Loop:
             self.happened(NotFetched(grant.run, f"The job cannot be laid out: {error}.", EndReason.REFUSED))
         else:
             self.happened(Fetched(grant.run))
+
+    async def _bring(self, image: Image) -> None:
+        """Have the image of a domain, which another machine may have built."""
+        if self._carrier is None:
+            raise NoImage("This machine has no container engine, and cannot have the image of a domain.")
+        await self._carrier.bring(image)
 
     def _start(self, grant: Grant) -> None:
         if grant.program.checkpoint is None and self._sandboxes.bytes_to_copy(grant) <= AT_ONCE_BYTES:

@@ -6,7 +6,7 @@ from fnmatch import fnmatchcase
 
 OWN_BASES = {
     "base": "the machine's own Python, its standard library and busybox",
-    "base-debian": "Debian with Python, pip, a compiler and a shell, unpacked from the machine's own package sources",
+    "base-debian": "Debian with Python, pip and apt, unpacked from the machine's own package sources",
 }
 """Images that a machine makes by itself, without any registry."""
 

@@ -19,7 +19,7 @@ from dsl.dockerfile import check, is_reference
 from dsl.dockerfile.checking import Checked
 from dsl.domains.recipes import KIND_OF_LANGUAGE, BadPackage, with_packages
 from dsl.submit.description import Files
-from dsl.submit.given import Given, Wrong
+from dsl.submit.given import IWD, Given, Wrong
 from dsl.submit.mistakes import Mistake, shown
 from dsl.submit.requirements import language_of
 from dsl.submit.values import absolute, name_list
@@ -61,7 +61,7 @@ def asked(given: Given, files: Files, block_at: tuple[str, int] | None) -> tuple
     if lines is not None:
         found, checked = _given_lines(given, files, lines, block_at)
     elif text is not None:
-        found, checked = _named(given, files, text)
+        found, checked = named(files, given.macro(IWD), text)
     else:
         found, checked = _for_packages_alone(given), Checked()
     found.packages = packages
@@ -76,20 +76,21 @@ def _given_lines(given: Given, files: Files, text: str, block_at: tuple[str, int
     """A path, or the lines themselves, which copy from where they are submitted."""
     if "\n" not in text and not re.match(r"(?i)(from|arg)\s", text):
         return _file(files, "dockerfile", absolute(given, text), text, {})
-    folder = given.macro("factory.iwd")
+    folder = given.macro(IWD)
     name, first = block_at or ("dockerfile", 1)
     checked = check(text, name, has=_has(files, folder), first_line=first)
     return Asked(dockerfile=text + "\n", folder=folder, sources=checked.sources, command="dockerfile"), checked
 
 
-def _named(given: Given, files: Files, text: str) -> tuple[Asked, Checked]:
+def named(files: Files, here: str, text: str) -> tuple[Asked, Checked]:
+    """What `domain = text` means for somebody in the folder `here`."""
     words = text.split()
     arguments: dict[str, str] = {}
     while len(words) > 1 and (value := _VALUE.match(words[-1])):
         arguments[value[1]] = value[2]
         words.pop()
     what = " ".join(words)
-    path = absolute(given, what)
+    path = posixpath.normpath(posixpath.join(here, what))
     if _looks_like_a_path(what) or _is_there(files, what, path):
         return _path(files, path, what, arguments)
     if DOMAIN_NAME.match(what):

@@ -149,13 +149,13 @@ def _carried_out() -> tuple[Command, ...]:
         Command("batch_name", Kind.TEXT, "JobBatchName", "What pesc_q calls these jobs."),
         Command("description", Kind.TEXT, "JobDescription", "A text about the jobs."),
         Command("project_name", Kind.TEXT, "ProjectName", "The project that the jobs are for."),
-        Command("domain", Kind.TEXT, "PescDomain", "The environment it runs in: a name, an "
+        Command("domain", Kind.TEXT, "PescDomain", "The environment it runs in: a name (see pesc_domain list), an "
                 "image, a Dockerfile or a folder with one; after it values for arguments: python version=3.11.",
-                status=Status.REFUSED, pesc=True),
+                pesc=True),
         Command("packages", Kind.NAMES, "PescPackages", "Packages that are added to the domain: numpy>=2, "
-                "apt:graphviz.", status=Status.REFUSED, pesc=True),
+                "apt:graphviz.", pesc=True),
         Command("dockerfile", Kind.FILE, "PescDockerfile", "How the domain is made: a Dockerfile, or its lines as "
-                "dockerfile @=END … @END.", status=Status.REFUSED, pesc=True),
+                "dockerfile @=END … @END.", pesc=True),
         Command("want_job_networking", Kind.TRUTH, "WantJobNetworking", "Whether the job may reach the network: in a "
                 "container it has none otherwise.", default="false"),
         Command("allow_arguments_v1", Kind.TRUTH, "", "Whether arguments and arguments2 may stand together.",

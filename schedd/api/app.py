@@ -18,7 +18,7 @@ from contract.problems import Problem
 from contract.requests import TokenRequest
 from contract.tokens import Claims
 from contract.vocabulary import MAX_SUBMISSION_BYTES, PROTOCOL, VERSION
-from schedd.api import contents, jobs, startds, streams
+from schedd.api import contents, domains, jobs, startds, streams
 from schedd.api.context import Context
 from schedd.api.gate import Gate, Handler, answer, guarded, refuse
 from schedd.api.metrics import render
@@ -73,6 +73,12 @@ HANDLERS: dict[str, Handler] = {
     "machines": jobs.get_machines,
     "events": streams.get_events,
     "tail": streams.get_output,
+    "domains": domains.get_domains,
+    "domain": domains.get_domain,
+    "add_domain": domains.post_domain,
+    "build_domain": domains.post_build,
+    "remove_domain": domains.delete_domain,
+    "domain_log": domains.get_log,
     "missing_blobs": contents.post_missing,
     "put_pack": contents.post_pack,
     "get_pack": contents.post_fetch,

@@ -15,10 +15,12 @@ from contract.tokens import Claims
 from contract.vocabulary import JobId, JobStatus
 from dsl.classad import Ad, is_true, literal
 from schedd.api.context import Context
+from schedd.api.domains import asked_contents
 from schedd.api.gate import answer, is_local_owner
 from schedd.core import gpus
 from schedd.core.actions import act
 from schedd.core.ads import job_json, shown_ad
+from schedd.core.building import waits_for
 from schedd.core.cluster import Cluster
 from schedd.core.draining import drain
 from schedd.core.job import Job
@@ -36,7 +38,8 @@ HISTORY_PAGE = 500
 
 async def post_cluster(context: Context, request: Request, claims: Claims) -> HTTPResponse:
     submission = msgspec.json.decode(request.body, type=Submission)
-    lacking = await context.blobs.missing([content.sha256 for content in submission.files.values()])
+    lacking = await context.blobs.missing([content.sha256 for content in (
+        *submission.files.values(), *asked_contents(submission.domain))])
     if lacking:
         raise Problem("missing_content", f"{len(lacking)} contents of the submission are not here, first {lacking[0]}.",
                       "Upload them first, then submit again.")
@@ -50,7 +53,13 @@ async def get_cluster(context: Context, request: Request, claims: Claims) -> HTT
 
 async def batch_of(context: Context, number: int) -> Batch:
     """The batch line of a cluster, in the queue or over."""
-    return (await find_cluster(context, number)).batch()
+    return _waiting(context.loop.pool, await find_cluster(context, number))
+
+
+def _waiting(pool: Pool, cluster: Cluster) -> Batch:
+    """The batch line, with what keeps its idle jobs waiting."""
+    batch, why = cluster.batch(), waits_for(pool, cluster)
+    return msgspec.structs.replace(batch, waits_for=why) if why else batch
 
 
 async def find_cluster(context: Context, number: int) -> Cluster:
@@ -65,7 +74,7 @@ async def get_queue(context: Context, request: Request, claims: Claims) -> HTTPR
     owners = set(request.args.getlist("owner") or [])
     ids = {cluster for cluster, _ in parse_ids(request.args.getlist("id") or [])}
     batches = [
-        cluster.batch()
+        _waiting(pool, cluster)
         for cluster in pool.clusters.values()
         if (not owners or cluster.owner in owners) and (not ids or cluster.id in ids)
     ]

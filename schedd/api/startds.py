@@ -15,6 +15,8 @@ from sanic import Request
 from contract.messages import (
     AdChanged,
     Beat,
+    BuildEnded,
+    BuildProgressed,
     Checkpointed,
     Ended,
     FromStartd,
@@ -28,6 +30,7 @@ from contract.messages import (
 )
 from contract.vocabulary import INLINE_BYTES
 from schedd.api.context import Context
+from schedd.core.building import on_build_ended, on_build_progressed
 from schedd.core.checkpoints import on_checkpointed
 from schedd.core.ends import on_ended
 from schedd.core.reached import on_reached
@@ -97,6 +100,10 @@ def _take(context: Context, link: Link, messages: list[FromStartd]) -> None:
                 loop.tell(on_beat, number, message)
             case AdChanged():
                 loop.tell(on_ad, number, message)
+            case BuildProgressed():
+                loop.tell(on_build_progressed, number, message)
+            case BuildEnded():
+                loop.tell(on_build_ended, number, checked_build(message))
             case OutputChunk():
                 context.links.on_chunk(message)
             case Hello():
@@ -112,6 +119,13 @@ def checked(ended: Ended) -> Ended:
     files = [file for file in (end.stdout, end.stderr, *end.files) if file is not None]
     kept = (end.checkpoint.size, end.checkpoint.files) if end.checkpoint is not None else ()
     _check_numbers(end.exit_code, end.signal, end.peak_disk_kib, *kept, *(file.size for file in files))
+    return ended
+
+
+def checked_build(ended: BuildEnded) -> BuildEnded:
+    for name, content in ended.blobs.items():
+        if len(content) > INLINE_BYTES or hashlib.sha256(content).hexdigest() != name:
+            raise ValueError(f"content {name[:64]} of a build is not what its name says")
     return ended
 
 

@@ -7,6 +7,7 @@ import math
 
 from contract.messages import Stop
 from contract.vocabulary import JobStatus
+from schedd.core.building import lose_builds, tick_builds
 from schedd.core.checkpoints import book_time
 from schedd.core.cluster import Cluster
 from schedd.core.draining import move_deadline, vacate_if_due
@@ -30,6 +31,7 @@ def tick(pool: Pool, now: float) -> None:
         if machine.link is not None:
             pool.links.pop(machine.link, None)
             machine.link = None
+        lose_builds(pool, machine.name, now)
         if machine.record.drain is not None:
             continue
         del pool.machines[machine.name]
@@ -41,6 +43,7 @@ def tick(pool: Pool, now: float) -> None:
             pool.filing.wanted = True
         _recall_queued(pool, machine, now)
         vacate_if_due(pool, machine, now)
+    tick_builds(pool, now)
     say_what_waited(pool, now)
     # Expressions may read the clock: no answer is kept for longer than a tick.
     pool.filing.verdicts.clear()

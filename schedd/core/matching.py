@@ -11,6 +11,7 @@ from dsl.classad import Ad, references
 from dsl.submit import SubmitErrors
 from schedd.core import gpus
 from schedd.core.ads import job_ad, job_texts
+from schedd.core.building import may_be_matched
 from schedd.core.cluster import DYNAMIC, Cluster
 from schedd.core.job import Job, Move, Run
 from schedd.core.machine import Machine, fits
@@ -36,7 +37,7 @@ def file_rest(pool: Pool, cluster: Cluster, now: float) -> None:
     """Let the rest of `cluster` wait, if it is idle."""
     filing, state = pool.filing, cluster.state
     filing.rest_tickets.pop(cluster.id, None)
-    if cluster.rest == 0 or state.rest_status != 1:
+    if cluster.rest == 0 or state.rest_status != 1 or not may_be_matched(pool, cluster, now):
         return
     try:
         ad = job_ad(cluster, next(cluster.rest_procs()), None)
@@ -57,7 +58,7 @@ def file_rest(pool: Pool, cluster: Cluster, now: float) -> None:
 
 def file_job(pool: Pool, cluster: Cluster, job: Job, now: float) -> None:
     """Let `job` wait, if it is idle and has no run."""
-    if not job.waits:
+    if not job.waits or not may_be_matched(pool, cluster, now):
         return
     filing = pool.filing
     kind = filing.kinds.get(cluster.id)
@@ -120,6 +121,7 @@ def heed_machine(pool: Pool, machine: Machine, now: float) -> None:
 def match(pool: Pool, now: float) -> None:
     """Hand out what is free to those who wait."""
     pool.filing.wanted = False
+    _file_ripe(pool, now)
     machines = [machine for _, machine in sorted(pool.machines.items()) if machine.may_take(now)]
     for machine in machines:
         _promote(pool, machine, now)
@@ -128,6 +130,17 @@ def match(pool: Pool, now: float) -> None:
             _fill_window(pool, cluster, now)
     _hand_out(pool, [_offer(machine, machine.free) for machine in machines if not machine.ahead], False, now)
     _hand_out(pool, [_offer(machine, machine.room_ahead) for machine in machines if machine.is_quick], True, now)
+
+
+def _file_ripe(pool: Pool, now: float) -> None:
+    """Let the jobs wait whose domain has become ready."""
+    ripe, pool.filing.ripe = pool.filing.ripe, set()
+    for number in sorted(ripe & pool.clusters.keys()):
+        cluster = pool.clusters[number]
+        for job in list(cluster.jobs.values()):
+            file_job(pool, cluster, job, now)
+        file_rest(pool, cluster, now)
+    pool.filing.wanted = False
 
 
 def _offer(machine: Machine, free: Amounts) -> Offer:
@@ -194,6 +207,9 @@ def grant_message(pool: Pool, cluster: Cluster, job: Job, run: Run) -> Grant:
     program = program_of(cluster, job.proc, run.claim)
     if job.checkpoint is not None:
         program = msgspec.structs.replace(program, checkpoint=job.checkpoint.content)
+    if cluster.domain_key:
+        image = pool.builds[cluster.domain_key].image
+        program = msgspec.structs.replace(program, built=image, image=image.id if image is not None else None)
     return Grant(job.run_id, run.claim, program, job_texts(cluster, job.proc, job), cluster.owner, queued=run.queued)
 
 

@@ -45,6 +45,10 @@ class Outcome:
     peaks: list[tuple[PeakKey, Peak]] = field(default_factory=list)
     closed: dict[int, Cluster] = field(default_factory=dict)
     """Clusters that left memory in this group: their last state is still to be saved."""
+    builds: set[str] = field(default_factory=set)
+    """Keys of images whose building changed, or that are gone."""
+    domains: set[tuple[str, str]] = field(default_factory=set)
+    """Owners and names that were given or taken away."""
     submitted: list[tuple[str, str]] = field(default_factory=list)
     """Owner and key of new submissions."""
     next_ids: bool = False
@@ -57,7 +61,7 @@ class Outcome:
     def saves_something(self) -> bool:
         return bool(
             self.clusters or self.jobs or self.gone_jobs or self.history or self.machines or self.gone_machines
-            or self.accounts or self.contents or self.events or self.next_ids
+            or self.accounts or self.contents or self.events or self.next_ids or self.builds or self.domains
         )
 
     def touch(self, job: Job) -> None:

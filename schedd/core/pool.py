@@ -10,15 +10,17 @@ Here are the pool itself and the few steps that all of them take: moving a job, 
 ending it.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 
 from contract.messages import Refused
 from contract.requests import Event, Submitted, Totals
 from contract.vocabulary import RunId
+from dsl.domains import Entry
 from schedd.core.accounts import Account
 from schedd.core.cluster import Cluster
+from schedd.core.domains import ImageBuild, Live, NamedDomain
 from schedd.core.job import FINAL, Job, Move, Run, moved
 from schedd.core.machine import Machine
 from schedd.core.matchmaker import Verdicts
@@ -37,6 +39,12 @@ class Settings:
     beat_seconds: float = 20.0
     """How often a startd says that it is alive."""
 
+    allowed_images: tuple[str, ...] = ("*",)
+    """Patterns of images of registries that domains may stand on: docker.io/library/*, say."""
+
+    build_network: bool = True
+    """Whether builds may reach a network."""
+
 
 class Pool:
     """The state. `outcome` gathers what the events since the last `take_outcome` brought about."""
@@ -48,6 +56,13 @@ class Pool:
         self.machines: dict[str, Machine] = {}
         self.accounts: dict[str, Account] = {}
         self.links: dict[int, str] = {}
+        self.builds: dict[str, ImageBuild] = {}
+        self.domains: dict[tuple[str, str], NamedDomain] = {}
+        """By owner ("" for all) and name."""
+        self.live: dict[str, Live] = {}
+        """Of builds under way; lives only in memory."""
+        self.store: Mapping[str, Entry] = {}
+        """The ready domains."""
         self.submitted: dict[tuple[str, str], Submitted] = {}
         """The answers to the latest submissions, by owner and key."""
         self.next_cluster = 1
@@ -101,6 +116,8 @@ class Filing:
     """The kind under which a job of a cluster of several kinds waits."""
     windowed: set[int] = field(default_factory=set)
     """Clusters of several kinds: some of their rest is kept as rows."""
+    ripe: set[int] = field(default_factory=set)
+    """Clusters whose domain has become ready: their jobs are filed with the next match."""
     machine_reads: frozenset[str] = frozenset()
     """Job attributes, in lower case, that machines' expressions read."""
     verdicts: Verdicts = field(default_factory=dict)

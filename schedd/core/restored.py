@@ -4,13 +4,15 @@ Machines are expected back: their leases begin anew, and their claims stand, so 
 given away twice while they reconnect.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from contract.requests import Submitted
 from contract.vocabulary import RunId
+from dsl.domains import Entry
 from schedd.core.accounts import Account
 from schedd.core.cluster import Cluster, ClusterRecord, ClusterState
+from schedd.core.domains import ImageBuild, NamedDomain
 from schedd.core.job import Job
 from schedd.core.machine import Machine, MachineRecord
 from schedd.core.matching import heed_machine, refile_everything
@@ -27,13 +29,20 @@ class Saved(NamedTuple):
     next_cluster: int
     next_event: int
     submitted: list[tuple[str, str, Submitted]]
+    builds: list[ImageBuild] = []  # noqa: RUF012  (never changed)
+    domains: list[NamedDomain] = []  # noqa: RUF012
 
 
-def restore(name: str, settings: Settings, saved: Saved, now: float) -> Pool:
+def restore(
+    name: str, settings: Settings, saved: Saved, now: float, store: Mapping[str, Entry] | None = None
+) -> Pool:
     """The pool as it was at the last commit."""
     pool = Pool(name, settings)
     pool.next_cluster, pool.next_event = saved.next_cluster, saved.next_event
     pool.submitted = {(owner, key): answer for owner, key, answer in saved.submitted}
+    pool.store = store or {}
+    pool.builds = {build.key: build for build in saved.builds}
+    pool.domains = {(named.owner, named.name): named for named in saved.domains}
     for machine_record in saved.machines:
         pool.machines[machine_record.name] = Machine(machine_record, now)
     for account in saved.accounts:

@@ -15,6 +15,7 @@ import re
 
 from contract.messages import AdChanged, Beat, Hello, Progressed, Refused, Used, Welcome
 from contract.vocabulary import MAX_NAME_CHARACTERS, PROTOCOL
+from schedd.core.building import hand_out, lose_builds, reconcile_builds
 from schedd.core.leases import lose_all
 from schedd.core.machine import Machine, MachineRecord
 from schedd.core.matching import heed_machine
@@ -38,6 +39,7 @@ def on_hello(pool: Pool, now: float, link: int, hello: Hello) -> bool:
         pool.machines[hello.name] = machine
     if machine.record.identity != hello.identity:
         lose_all(pool, machine, "the machine came back without any memory of it", now)
+        lose_builds(pool, machine.name, now)
         machine.record.identity = hello.identity
     if machine.link is not None:
         pool.links.pop(machine.link, None)
@@ -53,6 +55,7 @@ def on_hello(pool: Pool, now: float, link: int, hello: Hello) -> bool:
         for cluster, job in started_runs(pool, machine):
             say(pool, cluster, job.proc, "reconnected", now, machine.name)
     reconcile(pool, machine, hello.runs, now, fresh=True)
+    reconcile_builds(pool, machine, hello.builds, now, fresh=True)
     heed_machine(pool, machine, now)
     return True
 
@@ -73,6 +76,7 @@ def on_beat(pool: Pool, now: float, link: int, beat: Beat) -> None:
     machine = heard(pool, link, now)
     if machine is not None:
         reconcile(pool, machine, beat.runs, now, fresh=False)
+        reconcile_builds(pool, machine, beat.builds, now, fresh=False)
 
 
 def on_ad(pool: Pool, now: float, link: int, change: AdChanged) -> None:
@@ -82,6 +86,7 @@ def on_ad(pool: Pool, now: float, link: int, change: AdChanged) -> None:
         if change.gpus is not None:
             pool.outcome.machines.add(machine.name)
         heed_machine(pool, machine, now)
+        hand_out(pool, now)
 
 
 def on_progressed(pool: Pool, now: float, link: int, progress: Progressed) -> None:

@@ -3,6 +3,8 @@
 import math
 import re
 
+import msgspec
+
 from contract.problems import Problem
 from contract.requests import Submission, Submitted, Totals
 from contract.vocabulary import MAX_BLOB_BYTES, MAX_KEY_CHARACTERS, MAX_REPETITIONS, HoldCode, JobStatus
@@ -11,6 +13,7 @@ from dsl.submit import SubmitErrors
 from schedd.core.ads import job_ad
 from schedd.core.cluster import Cluster, ClusterRecord, ClusterState
 from schedd.core.matching import file_job, file_rest, hold, problem_of, request_of
+from schedd.core.naming import resolved
 from schedd.core.pool import Pool, say
 from schedd.core.program import program_of
 
@@ -29,6 +32,9 @@ def submit(pool: Pool, now: float, owner: str, host: str, delivers: bool, submis
     known = pool.submitted.get((owner, submission.key)) if submission.key else None
     if known is not None:
         return known
+    if submission.domain is not None:
+        # What the name means now counts, whatever it will mean later.
+        submission = msgspec.structs.replace(submission, domain=resolved(pool, owner, submission.domain))
     record = ClusterRecord(pool.next_cluster, owner, now, host, delivers, submission)
     state = ClusterState(record.id, Totals(idle=submission.count), rest_entered_at=now)
     cluster = Cluster(record, state)

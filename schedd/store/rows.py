@@ -9,6 +9,7 @@ import msgspec
 from contract.requests import Event, Submitted
 from schedd.core.accounts import Account
 from schedd.core.cluster import Cluster, ClusterRecord, ClusterState
+from schedd.core.domains import ImageBuild, NamedDomain
 from schedd.core.job import Job
 from schedd.core.machine import MachineRecord
 from schedd.core.outcome import Outcome
@@ -26,6 +27,8 @@ unpack_state = msgspec.msgpack.Decoder(ClusterState).decode
 unpack_job = msgspec.msgpack.Decoder(Job).decode
 unpack_machine = msgspec.msgpack.Decoder(MachineRecord).decode
 unpack_account = msgspec.msgpack.Decoder(Account).decode
+unpack_build = msgspec.msgpack.Decoder(ImageBuild).decode
+unpack_domain = msgspec.msgpack.Decoder(NamedDomain).decode
 unpack_event = msgspec.msgpack.Decoder(Event).decode
 unpack_peak = msgspec.msgpack.Decoder(Peak).decode
 
@@ -70,6 +73,16 @@ def statements(pool: Pool, outcome: Outcome) -> list[Statement]:
     if outcome.accounts:
         made.append(("insert or replace into accounts values (?, ?)",
                      [(owner, pack(pool.accounts[owner])) for owner in outcome.accounts]))
+    builds = [pool.builds[key] for key in outcome.builds if key in pool.builds]
+    if builds:
+        made.append(("insert or replace into builds values (?, ?)", [(build.key, pack(build)) for build in builds]))
+    if gone := outcome.builds - pool.builds.keys():
+        made.append(("delete from builds where key = ?", [(key,) for key in gone]))
+    if outcome.domains:
+        made.append(("insert or replace into domains values (?, ?, ?)",
+                     [(*key, pack(pool.domains[key])) for key in outcome.domains if key in pool.domains]))
+        made.append(("delete from domains where owner = ? and name = ?",
+                     [key for key in outcome.domains if key not in pool.domains]))
     if outcome.submitted:
         made.append(("insert or ignore into submissions (owner, key, cluster, jobs, event) values (?, ?, ?, ?, ?)",
                      [(owner, key, answer.cluster, answer.jobs, answer.event)
@@ -81,7 +94,8 @@ def statements(pool: Pool, outcome: Outcome) -> list[Statement]:
 
 
 def saved(
-    clusters: Rows, jobs: Rows, machines: Rows, accounts: Rows, last_numbers: Rows, submissions: Rows = ()
+    clusters: Rows, jobs: Rows, machines: Rows, accounts: Rows, last_numbers: Rows, submissions: Rows = (),
+    builds: Rows = (), domains: Rows = ()
 ) -> Saved:
     """What a pool is made of again: the answers to `schema.LOAD`, in their order."""
     ((last_cluster, last_event),) = last_numbers
@@ -93,6 +107,8 @@ def saved(
         last_cluster + 1,
         last_event + 1,
         [(owner, key, Submitted(*answer)) for owner, key, *answer in reversed([*submissions])],
+        [unpack_build(body) for (body,) in builds],
+        [unpack_domain(body) for (body,) in domains],
     )
 
 

@@ -41,6 +41,9 @@ create table if not exists contents (sha256 text primary key, data blob not null
 create table if not exists submissions (
     id integer primary key autoincrement, owner text not null, key text not null, cluster integer not null,
     jobs integer not null, event integer not null, unique (owner, key));
+create table if not exists builds (key text primary key, body blob not null) without rowid;
+create table if not exists domains (
+    owner text not null, name text not null, body blob not null, primary key (owner, name)) without rowid;
 create table if not exists deliveries (
     cluster integer not null, proc integer not null, primary key (cluster, proc)) without rowid;
 """
@@ -64,7 +67,11 @@ delete from peaks where program = ?1 and domain = ?2 and owner = ?3 and id <= (
     select id from peaks where program = ?1 and domain = ?2 and owner = ?3 order by id desc limit 1 offset ?4)
 """
 
-LOAD = (SELECT_CLUSTERS, SELECT_JOBS, SELECT_MACHINES, SELECT_ACCOUNTS, SELECT_LAST_NUMBERS, SELECT_SUBMISSIONS)
+SELECT_BUILDS = "select body from builds order by key"
+SELECT_DOMAINS = "select body from domains order by owner, name"
+
+LOAD = (SELECT_CLUSTERS, SELECT_JOBS, SELECT_MACHINES, SELECT_ACCOUNTS, SELECT_LAST_NUMBERS, SELECT_SUBMISSIONS,
+        SELECT_BUILDS, SELECT_DOMAINS)
 """All that a pool is made of again, in the order that `rows.saved` takes the answers."""
 
 PRAGMAS = (

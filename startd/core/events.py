@@ -23,7 +23,7 @@ Every event may come twice or too late: what no longer fits changes nothing.
 
 from dataclasses import dataclass, field
 
-from contract.messages import Checkpoint, FromSchedd, GpuPart, Grant, OutputFile, RunEnd, Watch
+from contract.messages import Build, BuildEnded, Checkpoint, FromSchedd, GpuPart, Grant, OutputFile, RunEnd, Watch
 from contract.vocabulary import EndReason, RunId
 from startd.core.ladder import Reading
 
@@ -198,9 +198,29 @@ class LeaveAsked:
     """How long the machine will be there still, if that is known."""
 
 
+@dataclass(frozen=True, slots=True)
+class BuildSaid:
+    """The build under way printed `log`, and perhaps came to another step."""
+
+    key: str
+    attempt: int
+    log: bytes
+    step: int = 0
+    steps: int = 0
+    instruction: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class BuildOver:
+    """It is over, with an image or without."""
+
+    end: BuildEnded
+
+
 Event = (
     Connected | Disconnected | Heard | MachineSeen | OwnerSeen | Found | Fetched | NotFetched | Begun | NotBegun
     | Usage | GpuUsage | Said | CheckpointTaken | Over | Collected | Recalled | Tick | LeaveAsked
+    | BuildSaid | BuildOver
 )
 
 # --- what is decided -------------------------------------------------------------------
@@ -351,7 +371,23 @@ class Unfollow:
     watch: int
 
 
+@dataclass(frozen=True, slots=True)
+class StartBuild:
+    """Make an image, however long it takes; tell BuildSaid, and BuildOver in the end."""
+
+    build: Build
+
+
+@dataclass(frozen=True, slots=True)
+class AbandonBuild:
+    """Nobody waits for it any more; nothing of it is told."""
+
+    key: str
+    attempt: int
+
+
 Action = (
     Record | Fetch | Start | Readopt | TakeCheckpoint | Signal | Kill | Suspend | Resume | Throttle | Collect | Recall
     | Discard | Follow | Unfollow
+    | StartBuild | AbandonBuild
 )

@@ -17,9 +17,12 @@ from msgspec.structs import replace
 
 from contract.messages import (
     Acknowledge,
+    AcknowledgeBuild,
     AdChanged,
     Amounts,
     Beat,
+    Build,
+    CancelBuild,
     Checkpointed,
     Ended,
     FromSchedd,
@@ -42,10 +45,13 @@ from contract.messages import (
 from contract.vocabulary import INLINE_BYTES, PROTOCOL, VERSION, EndReason, Phase, RunId
 from dsl.classad import literal
 from startd.core import words
+from startd.core.builds import Builds
 from startd.core.claims import Claims
 from startd.core.events import (
     Action,
     Begun,
+    BuildOver,
+    BuildSaid,
     CheckpointTaken,
     Collect,
     Collected,
@@ -137,6 +143,7 @@ class StartdCore:
         self._waiting: dict[RunId, Grant] = {}
         """Queued runs that lie ready until there is room, in the order granted."""
         self._made_room = False
+        self._builds = Builds()
 
     @classmethod
     def restore(cls, entries: Iterable[Entry], name: str, identity: str,
@@ -223,7 +230,11 @@ class StartdCore:
             case LeaveAsked(why, seconds):
                 self.leaving = why
                 self._gone_at = None if seconds is None else now + seconds
-                return self._stop_all(why, now)
+                return self._stop_all(why, now) + self._builds.leave(why)
+            case BuildSaid():
+                self._builds.said(event)
+            case BuildOver():
+                return self._builds.over(event)
         return []
 
     def outgoing(self, now: float) -> list[FromStartd]:
@@ -239,11 +250,14 @@ class StartdCore:
                 if run is not None and run.end is None and run.tells_checkpoint:
                     said.append(self._news_of_checkpoint(run, now))
             self._changed.clear()
+        if self._welcomed:
+            said += self._builds.outgoing()
         return said
 
     @property
     def has_news(self) -> bool:
-        return self._connected and bool(self._saying or (self._welcomed and self._changed))
+        return self._connected and bool(
+            self._saying or (self._welcomed and (self._changed or self._builds.has_news)))
 
     @property
     def is_welcome(self) -> bool:
@@ -295,6 +309,8 @@ class StartdCore:
                 self._saying.append(OutputChunk(watch, offset, b"", last=True))
             case Unwatch(watch):
                 return [Unfollow(watch)]
+            case Build() | CancelBuild() | AcknowledgeBuild():
+                return self._builds.heard(message)
             case Refused():
                 self._welcomed = False
         return []
@@ -635,11 +651,12 @@ class StartdCore:
     def _greet(self, now: float) -> None:
         self._connected, self._welcomed = True, False
         self._saying = [Hello(self.name, self.identity, PROTOCOL, VERSION, self.amounts,
-                              dict(self._owner.ad), self._held())]
+                              dict(self._owner.ad), self._held(), self._builds.held())]
 
     def _welcome(self, welcome: Welcome, now: float) -> list[Action]:
         """Now it is known who listens: say again every end that was not acknowledged."""
         self._welcomed = True
+        self._builds.welcomed()
         self._beat_seconds = max(0.05, welcome.beat_seconds)
         self._beat_at = now + self._beat_seconds
         actions: list[Action] = []
@@ -730,7 +747,8 @@ class StartdCore:
                 actions.append(TakeCheckpoint(run.grant))
         if self._welcomed and self._beat_at <= now:
             self._beat_at = now + self._beat_seconds
-            self._saying.append(Beat(self._held()))
+            self._saying.append(Beat(self._held(), self._builds.held()))
+            self._builds.say_again()
             for run in self.runs.values():
                 if run.end is not None and (run.sent_at is None or now - run.sent_at >= self._beat_seconds / 2):
                     actions += self._recall(run)

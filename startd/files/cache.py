@@ -118,6 +118,18 @@ class Cache:
                 self._lacks(run, named.content, inline, lacking)
         return list(lacking.values())
 
+    def new_holder(self) -> RunId:
+        """A name under which something else than a run needs contents: no run is of a cluster 0."""
+        self._count += 1
+        return RunId(0, 0, self._count)
+
+    def lacking_of(self, holder: RunId, content: Content) -> list[Content]:
+        """What has to be fetched of one content, which `holder` needs until it is `over`."""
+        lacking: dict[str, Content] = {}
+        if not content.tree or not self._has_folder(holder, content):
+            self._lacks(holder, content, {}, lacking)
+        return list(lacking.values())
+
     def _has_folder(self, run: RunId, content: Content, name: str = "") -> bool:
         """Whether a tree, or a single program under its `name`, is laid out."""
         place = self._folder_of(content)

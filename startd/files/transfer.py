@@ -51,6 +51,11 @@ class Transfer:
         while lacking := self._cache.lacking(grant):
             await self._get_all(lacking)
 
+    async def fetch_contents(self, lacking: Callable[[], list[Content]]) -> None:
+        """The same for whatever is `lacking`, until nothing is."""
+        while wanted := lacking():
+            await self._get_all(wanted)
+
     async def upload(self, sha256: str, path: str, size: int) -> None:
         """Return when the schedd has this content; raise CannotTransfer if the file is no longer that content."""
         await self._patiently(lambda client: _put(client, sha256, path, size))

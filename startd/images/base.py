@@ -22,8 +22,11 @@ from typing import IO
 LEFT_OUT = {"test", "tests", "idlelib", "tkinter", "turtledemo", "ensurepip", "lib2to3", "site-packages",
             "dist-packages", "__pycache__"}
 
-RECIPE = "1"
+RECIPE = "2"
 """Raised when what is made here changes, so that machines make it again."""
+
+RUNTIMES = ("libstdc++.so.6", "libgcc_s.so.1", "libgomp.so.1", "libpthread.so.0", "libdl.so.2", "librt.so.1",
+            "libutil.so.1", "libresolv.so.2", "libm.so.6")
 
 FILES = {
     "etc/passwd": "root:x:0:0::/:/bin/sh\nnobody:x:65534:65534::/:/bin/false\n",
@@ -82,7 +85,8 @@ def gather(scratch: str) -> Tree:
     _add_library(tree)
     _add_compiled(tree, scratch)
     shared = [source for source in tree.files.values() if source.endswith(".so")]
-    for library in _needed([program, *shared]):
+    runtimes = _runtimes()
+    for library in (*runtimes, *_needed([program, *shared, *runtimes])):
         tree.add(library, os.path.realpath(library))
     if tools := busybox():
         _add_busybox(tree, tools)
@@ -150,6 +154,17 @@ def _add_busybox(tree: Tree, program: str) -> None:
     tree.add("bin/busybox", os.path.realpath(program))
     said = subprocess.run([program, "--list"], capture_output=True, text=True, check=True)
     tree.links |= {f"bin/{name}": "busybox" for name in said.stdout.split()}
+
+
+def _runtimes() -> list[str]:
+    """What compiled packages of Python take for granted, as far as this machine has it."""
+    said = subprocess.run(["/sbin/ldconfig", "-p"], capture_output=True, text=True)
+    found: dict[str, str] = {}
+    for line in said.stdout.splitlines():
+        name, _, path = line.strip().partition(" => ")
+        if (name := name.split(" ")[0]) in RUNTIMES:
+            found.setdefault(name, path)
+    return sorted(found.values())
 
 
 def _needed(programs: Iterable[str]) -> list[str]:

@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from contract.messages import Amounts, GpuPart
 from contract.vocabulary import JobStatus, Phase
 from schedd.core.cluster import COUNTER, Cluster
+from schedd.core.domains import State
 from schedd.core.job import FINAL, IDLE, REMOVED, SUSPENDED, UNDER_WAY, Job
 from schedd.core.pool import Pool
 from startd.core.startd import StartdCore
@@ -108,6 +109,8 @@ def who_waits_is_in_line_once(world: "World", pool: Pool) -> None:
         if times > 1:
             raise world.story.violated(f"a job waits in line {times} times", key)
     for cluster in pool.clusters.values():
+        if cluster.domain_key and pool.builds[cluster.domain_key].state is not State.READY:
+            continue
         idle = {proc for proc, job in cluster.jobs.items() if job.waits}
         if cluster.state.rest_status == IDLE and cluster.id not in pool.filing.windowed:
             idle.update(cluster.rest_procs())

@@ -1,0 +1,259 @@
+"""Make the image of a recipe with the machine's own engine, and bring it to the pool.
+
+The command line of Podman does the work: its log comes as it is printed, a build that is given
+up is one process group to end, and the same programs are there for whoever looks after it.
+What the image is made of travels as an OCI layout: layers and lists, each a content named by
+its SHA-256, so that what another image shares with it is not sent twice.
+"""
+
+import asyncio
+import contextlib
+import hashlib
+import logging
+import os
+import re
+import shutil
+import signal
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import msgspec
+
+from contract.messages import Build, BuildEnded, Content, Image, TreeEntry
+from contract.vocabulary import INLINE_BYTES, RunId
+from dsl.dockerfile import check
+from startd.core.events import BuildOver, BuildSaid
+from startd.files.cache import Cache, Spoilt
+from startd.files.transfer import CannotTransfer, Transfer
+from startd.images import bases, pip
+from startd.images.engine import Engine, call, environment
+
+log = logging.getLogger(__name__)
+
+LONGEST_SECONDS = 6 * 3600.0
+LAST_LINES = 20
+MOST_LOG_BYTES = 1 << 20
+TAG = "localhost/pesc-domain"
+
+STEP = re.compile(r"STEP (\d+)/(\d+): (.*)")
+FAILED_STEP = re.compile(r'building at STEP "(.*?)": (.*)', re.DOTALL)
+NO_REGISTRY = re.compile(r"pinging container registry (\S+?):|(?:Get|Head) \"https?://([^/\"]+)", re.IGNORECASE)
+AWAY = re.compile(r"dial tcp|no such host|i/o timeout|connection refused|network is unreachable|TLS handshake|"
+                  r"503 Service|502 Bad|504 Gateway|Temporary failure in name resolution", re.IGNORECASE)
+MACHINE = re.compile(r"no space left on device|disk quota exceeded|cannot allocate memory|newuidmap|newgidmap|"
+                     r"cannot set up namespace|cannot re-exec|database is locked|input/output error|"
+                     r"creating lock|overlay.*not supported|read-only file system.*storage", re.IGNORECASE)
+
+
+class CannotBuild(Exception):
+    """The build failed; says at which step and why, and whether the machine is to blame."""
+
+    def __init__(self, message: str, step: str = "", blames_machine: bool = False) -> None:
+        super().__init__(message)
+        self.step, self.blames_machine = step, blames_machine
+
+
+@dataclass(slots=True)
+class _Progress:
+    """What was printed so far."""
+
+    log: bytes = b""
+    step: int = 0
+    steps: int = 0
+    instruction: str = ""
+
+    @property
+    def lines(self) -> list[str]:
+        return [line for line in self.log.decode("utf-8", "replace").splitlines() if line.strip()]
+
+
+class _Inspected(msgspec.Struct):
+    Id: str
+    Size: int = 0
+    Architecture: str = ""
+
+
+class Builder:
+    """Builds of one startd, one at a time."""
+
+    def __init__(self, engine: Engine, state: str, cache: Cache, transfer: Transfer,
+                 tell: Callable[[BuildSaid | BuildOver], None]) -> None:
+        self._engine, self._cache, self._transfer, self._tell = engine, cache, transfer, tell
+        self._state = f"{state}/builds"
+        shutil.rmtree(self._state, ignore_errors=True)
+        self._task: asyncio.Task[None] | None = None
+        self._build: Build | None = None
+
+    def start(self, build: Build) -> None:
+        before, self._build = self._task, build
+        self._task = asyncio.get_running_loop().create_task(self._work(build, before))
+
+    def abandon(self, key: str, attempt: int) -> None:
+        if self._task is not None and self._build is not None and (self._build.key, self._build.attempt) == (
+                key, attempt):
+            self._task.cancel()
+
+    async def close(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    # --- one build -----------------------------------------------------------------------
+
+    async def _work(self, build: Build, before: "asyncio.Task[None] | None") -> None:
+        if before is not None:
+            await asyncio.gather(before, return_exceptions=True)
+        folder = f"{self._state}/{build.key[:16]}-{build.attempt}"
+        os.makedirs(folder, mode=0o700, exist_ok=True)
+        progress, holder = _Progress(), self._cache.new_holder()
+        try:
+            image = await self._make(build, folder, holder, progress)
+            end = BuildEnded(build.key, build.attempt, image)
+        except CannotBuild as error:
+            end = BuildEnded(build.key, build.attempt, step=error.step, message=str(error),
+                             lines=progress.lines[-LAST_LINES:], blames_machine=error.blames_machine)
+        except (CannotTransfer, Spoilt, OSError) as error:
+            end = BuildEnded(build.key, build.attempt, message=str(error), lines=progress.lines[-LAST_LINES:],
+                             blames_machine=True)
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:
+            log.error("a build failed by a fault of ours", exc_info=error)
+            end = BuildEnded(build.key, build.attempt, message=f"The startd failed: {type(error).__name__}: {error}.",
+                             blames_machine=True)
+        finally:
+            self._cache.over(holder)
+            await self._transfer.run(lambda: shutil.rmtree(folder, ignore_errors=True))
+        self._tell(BuildOver(await self._with_log(end, progress)))
+
+    async def _make(self, build: Build, folder: str, holder: RunId, progress: _Progress) -> Image:
+        def say(words: str) -> None:
+            self._print(build, progress, f"{words}\n".encode())
+
+        recipe = build.recipe
+        context = await self._context(build, folder, holder)
+        dockerfile = f"{folder}/Dockerfile"
+        _write(dockerfile, recipe.dockerfile.encode())
+        for name in dict.fromkeys(check(recipe.dockerfile, arguments=recipe.arguments).bases):
+            if name in bases.NAMES:
+                try:
+                    await bases.provide(self._engine, name, f"{folder}/{name}", say)
+                except bases.NoBase as error:
+                    raise CannotBuild(f"{name} could not be made here: {error}", f"FROM {name}", True) from None
+        # Podman's own choice is a network of the build's own, behind the machine's.
+        options = await pip.options(f"{self._state}/pip") if build.network else ["--network=none"]
+        options += [f"--build-arg={name}={value}" for name, value in recipe.arguments.items()]
+        identity = f"{folder}/image-id"
+        await self._run(build, progress, [
+            self._engine.podman, "build", "--format=oci", "--layers", "--force-rm", "--pull=missing",
+            f"--file={dockerfile}", f"--iidfile={identity}", f"--tag={TAG}:{build.key[:32]}", *options, context])
+        image_id = _read(identity).strip().removeprefix("sha256:")
+        say(f"The image is {image_id}; it is brought to the pool.")
+        return await self._bring(image_id, f"{folder}/layout")
+
+    async def _context(self, build: Build, folder: str, holder: RunId) -> str:
+        """The folder that is copied from."""
+        context = build.recipe.context
+        if context is None:
+            os.mkdir(f"{folder}/context")
+            return f"{folder}/context"
+        await self._transfer.fetch_contents(lambda: self._cache.lacking_of(holder, context))
+        return await self._transfer.run(lambda: self._cache.tree_folder(context, {}))
+
+    async def _run(self, build: Build, progress: _Progress, argv: list[str]) -> None:
+        process = await asyncio.create_subprocess_exec(
+            *argv, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+            cwd="/", env=environment(), start_new_session=True)
+        assert process.stdout is not None
+        try:
+            async with asyncio.timeout(LONGEST_SECONDS):
+                while piece := await process.stdout.read(64 * 1024):
+                    self._print(build, progress, piece)
+                status = await process.wait()
+        except TimeoutError:
+            raise CannotBuild(f"It took longer than {LONGEST_SECONDS / 3600:.0f} hours.",
+                              progress.instruction) from None
+        finally:
+            if process.returncode is None:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
+                await process.wait()
+        if status != 0:
+            raise _failure(progress, status)
+
+    def _print(self, build: Build, progress: _Progress, piece: bytes) -> None:
+        progress.log += piece[: max(0, MOST_LOG_BYTES - len(progress.log))]
+        for step in STEP.finditer(piece.decode("utf-8", "replace")):
+            progress.step, progress.steps, progress.instruction = int(step[1]), int(step[2]), step[3][:200]
+        self._tell(BuildSaid(build.key, build.attempt, piece, progress.step, progress.steps, progress.instruction))
+
+    async def _bring(self, image_id: str, layout: str) -> Image:
+        """Send what the pool does not have of the image."""
+        said = await call([self._engine.podman, "image", "inspect", image_id])
+        try:
+            inspected = msgspec.json.decode(said.output, type=list[_Inspected])[0]
+        except (msgspec.MsgspecError, IndexError):
+            raise CannotBuild(f"Podman cannot say what it built: {said.last_words}.", "", True) from None
+        saved = await call([self._engine.podman, "save", "--quiet", "--format=oci-dir", f"--output={layout}", image_id])
+        if saved.status != 0:
+            raise CannotBuild(f"The image could not be taken out of Podman: {saved.last_words}.", "", True)
+        entries = await self._transfer.run(lambda: entries_of(layout))
+        for entry in entries:
+            await self._transfer.upload(entry.sha256, f"{layout}/{entry.path}", entry.size)
+        encoded = msgspec.json.encode(entries)
+        sha256 = hashlib.sha256(encoded).hexdigest()
+        _write(f"{layout}.json", encoded)
+        await self._transfer.upload(sha256, f"{layout}.json", len(encoded))
+        return Image(image_id, Content(sha256, len(encoded), tree=True), inspected.Size, inspected.Architecture)
+
+    async def _with_log(self, end: BuildEnded, progress: _Progress) -> BuildEnded:
+        """The whole log goes with the end, or before it if it is large."""
+        if not progress.log:
+            return end
+        content = Content(hashlib.sha256(progress.log).hexdigest(), len(progress.log))
+        if content.size <= INLINE_BYTES:
+            return msgspec.structs.replace(end, log=content, blobs={content.sha256: progress.log})
+        path = f"{self._state}/log"
+        _write(path, progress.log)
+        try:
+            await self._transfer.upload(content.sha256, path, content.size)
+        except CannotTransfer:
+            return end
+        return msgspec.structs.replace(end, log=content)
+
+
+def entries_of(layout: str) -> list[TreeEntry]:
+    """The files of an OCI layout, by digest."""
+    entries = []
+    for folder, _, names in os.walk(layout):
+        for name in names:
+            path = f"{folder}/{name}"
+            with open(path, "rb") as file:
+                sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+            entries.append(TreeEntry(os.path.relpath(path, layout), sha256, os.path.getsize(path)))
+    return sorted(entries, key=lambda entry: entry.path)
+
+
+def _write(path: str, content: bytes) -> None:
+    with open(path, "wb") as file:
+        file.write(content)
+
+
+def _read(path: str) -> str:
+    with open(path, encoding="utf-8") as file:
+        return file.read()
+
+
+def _failure(progress: _Progress, status: int) -> CannotBuild:
+    """What Podman's last words mean."""
+    text = "\n".join(progress.lines[-LAST_LINES:])
+    error = text[text.rfind("Error:") + 6 :].strip() if "Error:" in text else ""
+    if MACHINE.search(error):
+        return CannotBuild(f"The machine could not do it: {error[:500]}", progress.instruction, blames_machine=True)
+    if (registry := NO_REGISTRY.search(error)) and AWAY.search(error):
+        return CannotBuild(f"The registry {registry[1] or registry[2]} does not answer from here. "
+                           "What is made of base or base-debian needs none: see pesc_domain show NAME for a parameter "
+                           "base_image.", progress.instruction)
+    if step := FAILED_STEP.search(error):
+        return CannotBuild(step[2].strip()[:500] or f"exit status {status}", step[1][:300])
+    return CannotBuild(error[:500] or f"Podman ended with status {status}.", progress.instruction)
