@@ -89,8 +89,8 @@ class Cluster:
     """The record, the state, and what is worked out from them once."""
 
     __slots__ = (
-        "_expander", "_varies", "_wants", "ad", "ahead", "domain_key", "jobs", "json", "judges_exits", "program",
-        "progress", "record", "state", "texts",
+        "_expander", "_varies", "_wants", "ad", "ahead", "domain_key", "ended_runs", "jobs", "json", "judges_exits",
+        "program", "progress", "record", "state", "texts",
     )
 
     def __init__(self, record: ClusterRecord, state: ClusterState) -> None:
