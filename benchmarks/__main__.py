@@ -7,7 +7,7 @@ import time
 from benchmarks.table import Row, render
 
 MEASURES = ("throughput", "latency", "scale", "messages", "store", "classad_scalar", "classad_columns", "lint",
-            "expanding", "owner")
+            "expanding", "owner", "containers")
 
 
 def main() -> int:

@@ -38,13 +38,13 @@ def scratch() -> Iterator[Path]:
 class Pool:
     """A personal pool, or (startds=0) a schedd alone. Use `with`: its daemons end with it."""
 
-    def __init__(self, folder: Path, cpus: int = 8, startds: int = 1) -> None:
+    def __init__(self, folder: Path, cpus: int = 8, startds: int = 1, runtime: str = "process") -> None:
         self.folder = folder
         self.state = folder / "pool"
         self.environment = {**os.environ, "PESC_HOME": str(self.state)}
         for name in ("PESC_POOL", "PESC_TOKEN"):
             self.environment.pop(name, None)
-        self._flags = ["--cpus", str(cpus), "--startds", str(startds)]
+        self._flags = ["--cpus", str(cpus), "--startds", str(startds), "--runtime", runtime]
         self._schedd: subprocess.Popen[bytes] | None = None
         self._alone = startds == 0
         self._pids: dict[str, int] = {}

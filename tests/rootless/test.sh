@@ -17,18 +17,7 @@ if [ "$(id -u)" != 0 ] && ! command -v podman >/dev/null; then
     leave_out "Podman is not on this machine (apt-get install podman crun catatonit uidmap busybox-static)."
 fi
 
-# What lies below a folder that is closed to others: this tree, and the interpreter of the virtual environment.
-expose=()
-for folder in "$PWD" "$("$python" -c 'import sys; print(sys.base_prefix)')"; do
-    part=$folder
-    while [ "$part" != / ]; do
-        if [ $((0$(stat -c %a "$part") & 1)) = 0 ]; then expose+=("$folder"); break; fi
-        part=$(dirname "$part")
-    done
-done
-
-export CONTAINERS=1 PYTHONDONTWRITEBYTECODE=1 ROOTLESS_PASS="CONTAINERS PESC_STRICT" ROOTLESS_EXPOSE="${expose[*]}"
 status=0
-"$here/env.sh" "$PWD/$python" -m pytest -p no:cacheprovider -n 2 -k podman "$@" tests/startd/runtime tests/rootless || status=$?
+"$here/run.sh" "$python" -m pytest -p no:cacheprovider -n 2 -k podman "$@" tests/startd/runtime tests/rootless || status=$?
 [ "$status" != 125 ] || leave_out "there is no rootless Podman to be had here (why: above)."
 exit "$status"
