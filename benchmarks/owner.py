@@ -89,7 +89,8 @@ class Startd:
         self._keeper_pid = pool.state / "startd-bench/keeper.pid"
         with open(folder / "startd.log", "ab") as log:
             self._startd = subprocess.Popen(
-                [BIN / "pesc_startd", "--state", pool.state, "--name", "bench", "--cpus", str(JOBS), *flags],
+                [BIN / "pesc_startd", "--state", pool.state, "--name", "bench", "--runtime", "process",
+                 "--cpus", str(JOBS), *flags],
                 stdout=log, stderr=log)
 
     def __enter__(self) -> "Startd":

@@ -15,7 +15,7 @@ settings.load_profile("house")
 
 STRICT = os.environ.get("PESC_STRICT") == "1"
 
-for name in [name for name in os.environ if name.startswith("PESC_")]:
+for name in [name for name in os.environ if name.startswith("PESC_") and name != "PESC_SEEDS"]:
     del os.environ[name]
 
 

@@ -1,53 +1,20 @@
 """A whole startd whose owner comes: a real key at a real terminal, and a real job that gives way."""
 
 import asyncio
-import os
 from pathlib import Path
 
 from contract.messages import AdChanged, FromStartd, Progressed
 from contract.vocabulary import EndReason, Phase
 from tests.builders import a_run
+from tests.desk import Desk
 from tests.startd.test_whole import RUN, Pool, a_pool
-
-LONG_AGO = 1_000_000_000.0
-
-
-class Desk:
-    """A terminal where nobody has been for long, as the only one of its machine."""
-
-    def __init__(self, folder: Path) -> None:
-        self._keys, self._shell = os.openpty()
-        self._name = os.ttyname(self._shell)
-        os.utime(self._name, (LONG_AGO, LONG_AGO))
-        (folder / "dev/pts").mkdir(parents=True)
-        (folder / "dev/pts/0").symlink_to(self._name)
-        self._folder = folder
-
-    def policy(self, **settings: float | str) -> list[str]:
-        """The flags of a startd that sees this terminal and nothing else of an owner."""
-        lines = [f"{name} = {value}" for name, value in ({"load": "false"} | settings).items()]
-        roots = [f'{name} = "{self._folder}/{name}"' for name in ("dev", "run", "sys")]
-        path = self._folder / "owner.toml"
-        path.write_text("\n".join(["[owner]", *lines, "[roots]", *roots]))
-        return ["--owner", "desktop", "--owner-config", str(path)]
-
-    def press_a_key(self) -> None:
-        os.write(self._keys, b"k\n")
-        os.read(self._shell, 10)
-
-    def close(self) -> None:
-        os.close(self._keys)
-        os.close(self._shell)
 
 
 def story(tmp_path: Path, tell, **policy: float | str) -> None:
     async def whole() -> None:
-        desk = Desk(tmp_path)
-        try:
-            async with a_pool(tmp_path, *desk.policy(**policy)) as pool:
+        with Desk(tmp_path) as desk:
+            async with a_pool(tmp_path, *desk.flags(**policy)) as pool:
                 await tell(pool, desk)
-        finally:
-            desk.close()
 
     asyncio.run(whole())
 
@@ -62,31 +29,32 @@ def told(pool: Pool, *kinds: type[FromStartd]) -> list[FromStartd]:
     return [message for message in pool.schedd.heard if isinstance(message, kinds)]
 
 
-async def a_counting_run(pool: Pool, run=RUN) -> Path:
-    """A job that writes down how far it has come, all the time."""
-    count = pool.state / f"count-{run.cluster}"
-    await pool.sh(f"i=0; while :; do i=$((i+1)); echo $i > {count}; done", run=run)
-    await pool.until_it_runs(run)
-    return count
+async def a_waiting_run(pool: Pool) -> Path:
+    """A job that waits at the pipe which is returned, and then ends with exit code 5."""
+    gate = pool.fifo("gate")
+    await pool.sh(f"read line < {gate}; exit 5")
+    await pool.until_it_runs()
+    return gate
 
 
-async def until_it_moves(pool: Pool, count: Path) -> None:
-    before = await asyncio.to_thread(count.read_text)
-    await pool.schedd.until(lambda: count.read_text() != before)
+async def it_ends(pool: Pool, gate: Path) -> None:
+    await asyncio.to_thread(gate.write_text, "go\n")
+    end = (await pool.schedd.end_of(RUN)).end
+    assert (end.reason, end.exit_code) == (EndReason.EXITED, 5)
 
 
 def test_the_owners_first_key_freezes_what_runs_and_it_goes_on_when_the_owner_is_gone(tmp_path: Path):
     async def tell(pool: Pool, desk: Desk) -> None:
-        count = await a_counting_run(pool)
+        gate = await a_waiting_run(pool)
         assert steps(pool) == []
         desk.press_a_key()
         await pool.schedd.until(lambda: any(
             message.phase is Phase.SUSPENDED for message in told(pool, Progressed)))
         await pool.schedd.until(lambda: steps(pool)[-1] == "free")
-        assert [(message.phase, message.halts) for message in told(pool, Progressed)] == [
-            (Phase.RUNNING, 0), (Phase.SUSPENDED, 1), (Phase.RUNNING, 2)]
         assert steps(pool)[0] == "freeze"
-        await until_it_moves(pool, count)
+        await it_ends(pool, gate)
+        assert [(message.phase, message.halts) for message in told(pool, Progressed)][:3] == [
+            (Phase.RUNNING, 0), (Phase.SUSPENDED, 1), (Phase.RUNNING, 2)]
 
     story(tmp_path, tell, active_seconds=0.5, freeze_after_seconds=0, resume_after_seconds=0.3,
           start_after_seconds=0.4, leave_after_seconds='"never"')
@@ -94,15 +62,15 @@ def test_the_owners_first_key_freezes_what_runs_and_it_goes_on_when_the_owner_is
 
 def test_a_throttled_run_is_slow_and_not_frozen_and_new_work_is_refused(tmp_path: Path):
     async def tell(pool: Pool, desk: Desk) -> None:
-        count = await a_counting_run(pool)
+        gate = await a_waiting_run(pool)
         desk.press_a_key()
         await pool.schedd.until(lambda: steps(pool) == ["throttle"])
-        await until_it_moves(pool, count)
         await pool.sh("exit 0", run=a_run(2))
         end = (await pool.schedd.end_of(a_run(2))).end
         assert (end.reason, end.started) == (EndReason.EVICTED, False)
         assert end.message == "m1 takes no new work now: somebody is at the keyboard."
-        assert [message.phase for message in told(pool, Progressed)] == [Phase.RUNNING]
+        await it_ends(pool, gate)
+        assert Phase.SUSPENDED not in [message.phase for message in told(pool, Progressed)]
 
     story(tmp_path, tell, share=0.3)
 
@@ -125,11 +93,11 @@ def test_a_run_that_must_leave_is_woken_to_save_its_work(tmp_path: Path):
 
 def test_a_frozen_run_survives_its_startd_and_stays_frozen_while_the_owner_is_there(tmp_path: Path):
     async def tell(pool: Pool, desk: Desk) -> None:
-        await a_counting_run(pool)
+        await a_waiting_run(pool)
         desk.press_a_key()
         await pool.schedd.until(lambda: any(message.phase is Phase.SUSPENDED for message in told(pool, Progressed)))
         await pool.kill()
-        await pool.begin(*desk.policy(freeze_after_seconds=0, leave_after_seconds='"never"'))
+        await pool.begin(*desk.flags(freeze_after_seconds=0, leave_after_seconds='"never"'))
         await pool.schedd.until(lambda: len(pool.schedd.hellos) == 2)
         await pool.schedd.until(lambda: [
             (message.phase, message.halts) for message in told(pool, Progressed)][-2:] == [(Phase.SUSPENDED, 1)] * 2)
