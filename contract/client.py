@@ -132,6 +132,15 @@ class Client:
         finally:
             self.close()
 
+    def dial(self) -> tuple[socket.socket, dict[str, str]]:
+        """A socket of one's own to the schedd, and the headers that every request has."""
+        connection = self._connect()
+        try:
+            connection.connect()
+        except OSError as error:
+            raise self._gone(error) from None
+        return connection.sock, self._headers()
+
     def close(self) -> None:
         if self._connection is not None:
             self._connection.close()
@@ -150,9 +159,7 @@ class Client:
         self, method: str, path: str, body: Any, query: dict[str, Any] | None, headers: dict[str, str] | None
     ) -> http.client.HTTPResponse:
         target = quote(path, safe="/") + _query_text(query or {})
-        sent = {"Pesc-Protocol": str(PROTOCOL), **(headers or {})}
-        if self.token:
-            sent["Authorization"] = f"Bearer {self.token}"
+        sent = self._headers() | (headers or {})
         for fresh in (False, True):
             reused = self._connection is not None
             connection = self._connection = self._connection or self._connect()
@@ -176,6 +183,10 @@ class Client:
                 if fresh or not stale:
                     raise self._gone(error) from None
         raise AssertionError("unreachable")
+
+    def _headers(self) -> dict[str, str]:
+        token = {"Authorization": f"Bearer {self.token}"} if self.token else {}
+        return {"Pesc-Protocol": str(PROTOCOL), **token}
 
     def _connect(self) -> http.client.HTTPConnection:
         if self.unix_socket:

@@ -62,6 +62,8 @@ ENDPOINTS = (
     Endpoint("tail", "GET", "/v1/jobs/{job}/output", PEOPLE,
              "Server-sent `chunk` events: base64 data of stdout or stderr from an offset on, and what comes",
              ("stream", "offset", "follow")),
+    Endpoint("exec", "GET", "/v1/jobs/{job}/exec", PEOPLE,
+             "WebSocket of a shell or command in the place of a running job (see contract/shells.py)"),
     Endpoint("domains", "GET", "/v1/domains", PEOPLE, "Domains of the pool, of the store and of the user"),
     Endpoint("domain", "GET", "/v1/domains/{name}", PEOPLE, "One domain, by name or key, with its Dockerfile"),
     Endpoint("add_domain", "POST", "/v1/domains", PEOPLE, "Give a name to a recipe (DomainAdd → DomainShown)"),

@@ -14,6 +14,7 @@ No instant crosses the wire, only durations: clocks differ.
 
 import msgspec
 
+from contract.shells import CloseShell, OpenShell, ShellInput, ShellOutput, ShellOver, ShellResized, ShellTaken
 from contract.vocabulary import EndReason, Phase, RunId
 
 
@@ -414,9 +415,10 @@ class Unwatch(msgspec.Struct, frozen=True, tag="unwatch"):
 
 FromStartd = (
     Hello | Beat | AdChanged | Progressed | Used | Reached | Checkpointed | Ended | OutputChunk | BuildProgressed
-    | BuildEnded)
+    | BuildEnded | ShellOutput | ShellTaken | ShellOver)
 FromSchedd = (
-    Welcome | Refused | Grant | Stop | Acknowledge | Watch | Unwatch | Build | CancelBuild | AcknowledgeBuild)
+    Welcome | Refused | Grant | Stop | Acknowledge | Watch | Unwatch | Build | CancelBuild | AcknowledgeBuild
+    | OpenShell | ShellInput | ShellResized | ShellTaken | CloseShell)
 
 encode = msgspec.json.Encoder().encode
 decode_from_startd = msgspec.json.Decoder(list[FromStartd]).decode

@@ -158,8 +158,8 @@ class Event(msgspec.Struct, frozen=True, omit_defaults=True):
     """Something that happened to a job, or (`proc` -1) to a whole cluster at once.
 
     `kind`: submitted, executing, usage, progress, evicted, terminated, held, released, removed,
-    disconnected, reconnected, priority, checkpointed. `detail` depends on the kind; see
-    docs/reference/events.md.
+    disconnected, reconnected, priority, checkpointed, exec, exec_ended.
+    `detail` depends on the kind; see docs/reference/events.md.
     """
 
     id: int

@@ -43,6 +43,7 @@ from schedd.delivery import Delivery
 from schedd.links import Links
 from schedd.logs import Logs
 from schedd.loop import Clock, Loop, load_pool
+from schedd.shells import Shells
 from schedd.store.store import Store
 
 log = logging.getLogger("schedd")
@@ -140,7 +141,8 @@ async def _serve(places: Places, settings: Settings, host: str, port: int | None
     host_name = socket.gethostname()
     edges.links, edges.bus = Links(), Bus()
     edges.logs, edges.delivery = Logs(loop, host_name), Delivery(loop, blobs)
-    context = Context(loop, blobs, edges.bus, edges.links, edges.logs, edges.delivery, secret, host_name)
+    context = Context(loop, blobs, edges.bus, edges.links, Shells(edges.links), edges.logs, edges.delivery, secret,
+                      host_name)
     context.bus.last_event = pool.next_event - 1
     await edges.logs.catch_up()
     sockets = [_unix_socket(places.socket), _tcp_socket(host, port, _last_port(places))]
@@ -159,6 +161,7 @@ async def _serve(places: Places, settings: Settings, host: str, port: int | None
     for task in done - {stopped}:
         log.critical("a part of the schedd ended; stopping", exc_info=task.exception())
     log.info("stopping")
+    await context.shells.close_all()
     await close(servers)
     context.links.close_all()
     loop.stop()

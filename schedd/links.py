@@ -38,7 +38,8 @@ class Link:
         self._outgoing: list[FromSchedd] = []
         self._wake = asyncio.Event()
         self._sent: set[str] = set()
-        self._closing = False
+        self._closing = self._ended = False
+        self._waiting: list[asyncio.Future[None]] = []
 
     def post(self, messages: list[FromSchedd]) -> None:
         self._outgoing += messages
@@ -51,18 +52,41 @@ class Link:
         self._closing = True
         self._wake.set()
 
+    async def on_its_way(self) -> None:
+        """Wait until what was posted so far has left, or never will."""
+        if not self._ended:
+            future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._waiting.append(future)
+            self._wake.set()
+            await future
+
     async def write_all(self) -> None:
+        try:
+            await self._write_all()
+        finally:
+            self._ended = True
+            self._release(len(self._waiting))
+
+    async def _write_all(self) -> None:
         while True:
             await self._wake.wait()
             self._wake.clear()
             messages, self._outgoing = self._outgoing, []
+            waiting = len(self._waiting)
             if messages:
                 if any(type(message) is Grant for message in messages):
                     messages = await self._with_contents(messages)
                 await self._websocket.send(encode(messages))
+            self._release(waiting)
             if self._closing and not self._outgoing:
                 await self._websocket.close()
                 return
+
+    def _release(self, number: int) -> None:
+        released, self._waiting = self._waiting[:number], self._waiting[number:]
+        for future in released:
+            if not future.done():
+                future.set_result(None)
 
     async def _with_contents(self, messages: list[FromSchedd]) -> list[FromSchedd]:
         wanted: dict[int, list[str]] = {}

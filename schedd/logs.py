@@ -91,7 +91,9 @@ class Logs:
         self._loop.save_too(("insert or replace into meta values ('logged', ?)", [(str(self._last),)]))
 
     def _blocks(self, event: Event, cluster: Cluster | None) -> list[tuple[str, str]]:
-        if event.kind == "progress" or cluster is None or not cluster.record.delivers or not _has_log(cluster):
+        if event.kind in ("progress", "exec_ended"):
+            return []              # too many; and after an exec the job, and with it its log, may be over
+        if cluster is None or not cluster.record.delivers or not _has_log(cluster):
             return []
         return [
             (path, userlog.render(single, self._host))

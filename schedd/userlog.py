@@ -119,6 +119,8 @@ def _job_body(event: Event, host: str) -> tuple[int, str]:
         case "reconnected":
             return 23, (f"Job reconnected to {machine}\n"
                         f"    startd address: <{machine}>\n    starter address: <{machine}>\n")
+        case "exec":
+            return 8, f"{_flat(detail.get('user'))} looks inside on {machine}: {_flat(detail.get('command'))}\n"
         case "priority":
             return 33, f"Changing job attribute JobPrio from UNDEFINED to {_whole(detail.get('priority'))}\n"
     raise ValueError(f"no event of kind {event.kind!r} is known to the user log")

@@ -6,6 +6,7 @@ Read in this order:
 * `loop`      the one long-running loop, which ties the core to the rest
 * `runtime`   what runs the jobs; today plain processes below a keeper that outlives the startd
 * `files`     contents, sandboxes, outputs, the journal
+* `shells`    what people have open inside runs
 * `monitors`  what the machine is like
 * `dial`      finding the schedd
 * `__main__`  pesc_startd

@@ -31,6 +31,7 @@ from contract.messages import (
     decode_from_schedd,
     encode,
 )
+from contract.shells import CloseShell, OpenShell, ShellInput, ShellResized, ShellTaken
 from contract.vocabulary import EndReason, Phase, RunId
 from startd.core import words
 from startd.core.events import (
@@ -93,6 +94,7 @@ from startd.monitors import spot
 from startd.monitors.gpus import GpuWatch
 from startd.monitors.owner import OwnerWatch
 from startd.runtime.interface import Happening, NoImage, Runtime, SpawnFailed
+from startd.shells import Shells
 from startd.throttle import DutyCycle, make_nice
 
 log = logging.getLogger(__name__)
@@ -162,6 +164,7 @@ class Loop:
         self._events: list[Event] = []
         self._working = False
         self._news = asyncio.Event()
+        self._shells = Shells(self._news.set)
         self._worked = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
         self._timer_due = 0.0
@@ -242,7 +245,7 @@ class Loop:
                 self._start(grant)
             case Readopt(grant):
                 self._cache.lacking(grant)  # what it needs is not to go
-                self._runtime.watch(grant.run, _limits(grant, self._sandboxes.path(grant.run)))
+                self._runtime.watch(grant.run, _limits(grant, self._sandboxes))
             case TakeCheckpoint(grant):
                 self._take_checkpoint(grant)
             case Signal(run, number):
@@ -399,6 +402,8 @@ class Loop:
         elif isinstance(happening, Over):
             self._pids.pop(happening.run, None)
         launched = self._launches.pop(happening.run, None)
+        if isinstance(happening, Over):
+            self._shells.end_run(happening.run, f"job {happening.run.job} is over.")
         if not isinstance(happening, SpawnFailed):
             self.happened(happening)
         elif launched is not None:
@@ -578,6 +583,12 @@ class Loop:
                             self.happened(Heard(message))
                             # Nothing more comes here: only a new Hello tells it again what runs on this machine.
                             return False
+                        case OpenShell():
+                            self._shells.open(message, self._runtime.inside)
+                            continue
+                        case ShellInput() | ShellResized() | ShellTaken() | CloseShell():
+                            self._shells.heard(message)
+                            continue
                     self.happened(Heard(message))
         except ConnectionClosed:
             pass
@@ -586,6 +597,7 @@ class Loop:
         finally:
             speaking.cancel()
             self._tails.clear()
+            self._shells.clear()
             self.happened(Disconnected())
         return welcome
 
@@ -598,7 +610,8 @@ class Loop:
                     await asyncio.sleep(pause)
                 self._news.clear()
                 extra, self._extra = self._extra, []
-                for frame in frames([*self.core.outgoing(time.monotonic()), *extra]):
+                said = [*self.core.outgoing(time.monotonic()), *extra, *self._shells.outgoing()]
+                for frame in frames(said):
                     await connection.send(frame, text=True)
                 quiet_until = time.monotonic() + COALESCE_SECONDS
 
@@ -607,6 +620,7 @@ class Loop:
     async def _leave(self, why: str, seconds: float | None = None) -> None:
         """End all runs and have their ends acknowledged, as far as that can be waited for."""
         log.info("leaving: %s", why, extra={"runs": len(self.core.runs)})
+        self._shells.end_all("its machine leaves the pool.")
         grace = max((run.grant.program.grace_seconds for run in self.core.runs.values()), default=0.0)
         self.happened(LeaveAsked(why, seconds))
         patience = grace + LEAVE_SECONDS if seconds is None else seconds
@@ -663,10 +677,11 @@ def _run_of(action: Action) -> RunId | None:
     return None
 
 
-def _limits(grant: Grant, sandbox: str) -> Launch:
-    """As much of a launch as is needed to watch a run that runs already."""
-    return Launch([], {}, sandbox, f"{sandbox}/work", f"{sandbox}/stdout", f"{sandbox}/stderr", None,
-                  grant.program.memory_limit_mib, grant.program.disk_limit_kib)
+def _limits(grant: Grant, sandboxes: Sandboxes) -> Launch:
+    """As much of a launch as is needed to watch a run that runs already, and to look inside."""
+    sandbox = sandboxes.path(grant.run)
+    return Launch([], sandboxes.environment(grant), sandbox, f"{sandbox}/work", f"{sandbox}/stdout",
+                  f"{sandbox}/stderr", None, grant.program.memory_limit_mib, grant.program.disk_limit_kib)
 
 
 def _collected(run: RunId, leaving: Leaving, taken: CheckpointTaken | None = None) -> Collected:

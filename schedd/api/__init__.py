@@ -5,6 +5,7 @@
 * `jobs`      submissions, queue, history, actions
 * `streams`   server-sent events: events, counts, output of running jobs
 * `contents`  blobs in and out
-* `startds`   the WebSocket
+* `startds`   the WebSocket of the startds
+* `shells`    the WebSocket of those who look inside a job
 * `openapi`   the document
 """

@@ -18,7 +18,7 @@ from contract.problems import Problem
 from contract.requests import TokenRequest
 from contract.tokens import Claims
 from contract.vocabulary import MAX_SUBMISSION_BYTES, PROTOCOL, VERSION
-from schedd.api import contents, domains, jobs, startds, streams
+from schedd.api import contents, domains, jobs, shells, startds, streams
 from schedd.api.context import Context
 from schedd.api.gate import Gate, Handler, answer, guarded, refuse
 from schedd.api.metrics import render
@@ -105,10 +105,15 @@ def build(context: Context) -> Sanic[Any, Any]:
     async def serve_startd(request: Request, websocket: Any) -> None:
         await startds.serve(context, request, websocket)
 
+    async def serve_shell(request: Request, websocket: Any, job: str) -> None:
+        await shells.serve(context, request, websocket)
+
+    websockets: dict[str, Any] = {"startd": serve_startd, "exec": serve_shell}
+
     for endpoint in ENDPOINTS:
         path = re.sub(r"\{(\w+)\}", r"<\1:str>", endpoint.path)
-        if endpoint.name == "startd":
-            app.add_websocket_route(serve_startd, path, name="startd")
+        if endpoint.name in websockets:
+            app.add_websocket_route(websockets[endpoint.name], path, name=endpoint.name)
         else:
             app.add_route(
                 guarded(context, gate, endpoint, HANDLERS[endpoint.name]), path, methods=[endpoint.method],
@@ -116,11 +121,14 @@ def build(context: Context) -> Sanic[Any, Any]:
             )
 
     @app.on_request
-    async def admit_startd(request: Request) -> HTTPResponse | None:
+    async def admit_websocket(request: Request) -> HTTPResponse | None:
         """A WebSocket is refused before the handshake, while a refusal can still be read."""
-        if request.path == BY_NAME["startd"].path:
+        name = request.name.rpartition(".")[2] if request.name else ""
+        if name in websockets:
             try:
-                gate.admit(request, BY_NAME["startd"])
+                claims = gate.admit(request, BY_NAME[name])
+                if name == "exec":
+                    await shells.admit(context, request, claims)
             except Problem as problem:
                 return refuse(problem)
         return None

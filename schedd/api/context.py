@@ -10,6 +10,7 @@ from schedd.delivery import Delivery
 from schedd.links import Links
 from schedd.logs import Logs
 from schedd.loop import Loop
+from schedd.shells import Shells
 
 
 @dataclass(slots=True)
@@ -20,6 +21,7 @@ class Context:
     blobs: Blobs
     bus: Bus
     links: Links
+    shells: Shells
     logs: Logs
     delivery: Delivery
     secret: bytes

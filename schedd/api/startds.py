@@ -28,6 +28,7 @@ from contract.messages import (
     Used,
     decode_from_startd,
 )
+from contract.shells import ShellOutput, ShellOver, ShellTaken
 from contract.vocabulary import INLINE_BYTES
 from schedd.api.context import Context
 from schedd.core.building import on_build_ended, on_build_progressed
@@ -59,6 +60,7 @@ async def serve(context: Context, request: Request, websocket: Any) -> None:
         with contextlib.suppress(Exception):
             await asyncio.wait_for(writer, 5)
         context.links.remove(link)
+        context.shells.link_gone(link)
         context.loop.tell(on_gone, link.number)
         if link.name:
             log.info("startd gone", extra={"machine": link.name})
@@ -106,6 +108,8 @@ def _take(context: Context, link: Link, messages: list[FromStartd]) -> None:
                 loop.tell(on_build_ended, number, checked_build(message))
             case OutputChunk():
                 context.links.on_chunk(message)
+            case ShellOutput() | ShellTaken() | ShellOver():
+                context.shells.heard(link, message)
             case Hello():
                 raise ValueError("a second hello on one connection")
 

@@ -16,6 +16,7 @@ from schedd.core.outcome import Outcome
 from schedd.core.peaks import KEPT, Peak
 from schedd.core.pool import Pool
 from schedd.core.restored import Saved
+from schedd.core.shells import AUDITED
 from schedd.store.schema import FORGET_PEAKS
 
 Statement = tuple[str, Sequence[Sequence[Any]]]
@@ -56,6 +57,8 @@ def statements(pool: Pool, outcome: Outcome) -> list[Statement]:
     if outcome.events:
         made.append(("insert into events values (?, ?, ?, ?, ?)",
                      [(e.id, e.at, e.cluster, e.proc, pack(e)) for e in outcome.events]))
+        if audited := [(e.id, e.at, pack(e)) for e in outcome.events if e.kind in AUDITED]:
+            made.append(("insert into audit values (?, ?, ?)", audited))
     if outcome.peaks:
         made.append(("insert into peaks (program, domain, owner, body) values (?, ?, ?, ?)",
                      [(*key, pack(peak)) for key, peak in outcome.peaks]))

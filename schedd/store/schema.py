@@ -28,6 +28,9 @@ create unique index if not exists history_of_job on history (cluster, first);
 create table if not exists events (
     id integer primary key, at real not null, cluster integer not null, proc integer not null, body blob not null);
 
+-- Who looked inside which job: kept for ever, when the events are long dropped.
+create table if not exists audit (id integer primary key, at real not null, body blob not null);
+
 -- What runs used, by what they ran; of each only the latest.
 create table if not exists peaks (
     id integer primary key autoincrement, program text not null, domain text not null, owner text not null,

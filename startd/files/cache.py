@@ -225,6 +225,10 @@ class Cache:
             self._keeping.came(place, content.size)
         return folder
 
+    def place_of(self, content: Content) -> str:
+        """Where `program_folder` puts it."""
+        return f"{self.state}/{self._folder_of(content)}"
+
     def tree_folder(self, content: Content, inline: dict[str, bytes]) -> str:
         place = self._folder_of(content)
         folder = f"{self.state}/{place}"

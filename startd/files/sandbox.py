@@ -101,6 +101,16 @@ class Sandboxes:
             raise CannotStart(EndReason.MACHINE_FAULT,
                               f"The run's folder could not be made: {error}.") from None
 
+    def environment(self, grant: Grant) -> dict[str, str]:
+        """All variables of a run that was prepared before."""
+        content = grant.program.content
+        if self._contains:
+            folders = Folders(INSIDE, WORK if content is None else APP, SCRATCH)
+        else:
+            sandbox = self.path(grant.run)
+            folders = Folders(sandbox, f"{sandbox}/work" if content is None else self._cache.place_of(content))
+        return environment(grant, folders, self._person)
+
     def discard(self, run: RunId) -> bool:
         """Put the run's folder out of the way; False if `sweep` has to remove something large."""
         path = self.path(run)

@@ -36,6 +36,16 @@ class NoImage(Exception):
         self.is_wrong = is_wrong
 
 
+@dataclass(frozen=True, slots=True)
+class Command:
+    """Something to be started beside a run, in its place."""
+
+    argv: list[str]
+    environment: dict[str, str]
+    tty: bool = False
+    folder: str = "/"
+
+
 Happening = Begun | SpawnFailed | Over | Usage
 
 
@@ -63,6 +73,10 @@ class Runtime(Protocol):
     def suspend(self, run: RunId) -> None: ...
 
     def resume(self, run: RunId) -> None: ...
+
+    def inside(self, run: RunId, command: Command) -> Command | None:
+        """`command` as it is started on this machine to be in the run's place: with the run's folder and
+        environment, to which its own is added. None when the run does not run."""
 
     def remove(self, run: RunId) -> None:
         """Forget a run that is over."""

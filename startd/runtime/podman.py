@@ -25,7 +25,7 @@ from startd.images.engine import Engine
 from startd.images.look import Inside, why_not
 from startd.images.store import Images, Root
 from startd.runtime import cgroups, procfs, seccomp
-from startd.runtime.interface import Happening, NoImage
+from startd.runtime.interface import Command, Happening, NoImage
 from startd.runtime.process import ProcessRuntime
 
 log = logging.getLogger(__name__)
@@ -105,6 +105,9 @@ class PodmanRuntime(ProcessRuntime):
         pid = self._living.get(run)
         if pid is not None and not (run in self._groups and cgroups.freeze(self._groups[run], False)):
             _signal_all(pid, signal.SIGCONT)
+
+    def inside(self, run: RunId, command: Command) -> Command | None:
+        return None
 
     async def close(self, leave: bool) -> None:
         beside = [*self._waiting.values(), *([self._making_base] if self._making_base else [])]

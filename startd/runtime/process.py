@@ -16,7 +16,7 @@ from contract.vocabulary import RunId
 from startd.core.events import Begun, Over, Usage
 from startd.core.launch import Launch
 from startd.runtime import procfs
-from startd.runtime.interface import Happening, NoImage, SpawnFailed
+from startd.runtime.interface import Command, Happening, NoImage, SpawnFailed
 from startd.runtime.keeperlink import KeeperLink
 from startd.runtime.usage import UsageWatch
 
@@ -84,6 +84,12 @@ class ProcessRuntime:
 
     def resume(self, run: RunId) -> None:
         self._ask(["signal", str(run), int(signal.SIGCONT)])
+
+    def inside(self, run: RunId, command: Command) -> Command | None:
+        launch = self._launches.get(run)
+        if launch is None or run not in self._living:
+            return None
+        return Command(command.argv, launch.environment | command.environment, command.tty, launch.folder)
 
     def remove(self, run: RunId) -> None:
         key = str(run)

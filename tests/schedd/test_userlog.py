@@ -31,13 +31,14 @@ EVERY_KIND = {
     "unsuspended": {},
     "disconnected": {"reason": "lab-7 is silent."},
     "reconnected": {},
+    "exec": {"user": "dana", "command": "ls\n...\n", "tty": True},
     "priority": {"priority": -5},
 }
 
 HTCONDORS_NUMBER = {
     "submitted": 0, "executing": 1, "evicted": 4, "terminated": 5, "usage": 6, "removed": 9,
     "suspended": 10, "unsuspended": 11, "held": 12, "released": 13, "disconnected": 22,
-    "reconnected": 23, "priority": 33,
+    "reconnected": 23, "exec": 8, "priority": 33,
 }
 
 

@@ -151,7 +151,7 @@ class House:
     def begin(self, *call, **how):
         """Start a command or daemon, to be ended with the test."""
         child = subprocess.Popen([str(word) for word in call], cwd=self.folder, env=self.environment,
-                                 stdin=subprocess.DEVNULL, **how)
+                                 **({"stdin": subprocess.DEVNULL} | how))
         self._children.append(child)
         return child
 
