@@ -17,12 +17,6 @@ def test_a_wrong_call_is_explained(call, arguments, words):
     assert (shown.code, words in shown.err) == (2, True)
 
 
-def test_a_refusal_before_the_handshake_is_shown_in_the_schedds_words(pool, call):
-    pool.says("GET", "/v1/jobs/12.0/exec", (409, b'{"code": "wrong_state", "message": "It is idle.", "cure": "Wait."}'))
-    shown = call(main, "12", "ls", "-l")
-    assert (shown.code, shown.err) == (1, "pesc_exec: It is idle.\n  Wait.\n")
-
-
 def test_a_stranger_at_the_address_is_not_believed(pool, call):
     pool.says("GET", "/v1/jobs/12.3/exec", (200, b"Welcome to nginx!"))
     shown = call(main, "12.3")

@@ -247,12 +247,13 @@ def test_a_window_that_changes_is_told(sit):
 def test_ctrl_c_interrupts_the_command_and_not_the_shell(sit):
     async def story(desk: Desk) -> None:
         desk.open(tty=True)
-        desk.type(b"sh -c 'trap \"echo cau\"\"ght\" INT; echo rea\"\"dy; sleep 600'; echo sta''tus $?; exit 4\n")
+        desk.type(b"sh -c 'trap \"echo cau\"\"ght; exit 5\" INT; echo rea\"\"dy; while :; do sleep 9; done'; "
+                  b"echo sta''tus $?; exit 4\n")
         await desk.sees(b"ready")
         desk.type(b"\x03")
         assert (await desk.end()).code == 4
         assert b"caught" in desk.out[1]
-        assert b"status 130" in desk.out[1]
+        assert b"status 5" in desk.out[1]
 
     sit(story)
 

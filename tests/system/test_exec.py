@@ -99,11 +99,12 @@ def test_a_shell_at_a_terminal_is_a_shell_where_the_job_runs(pool, job):
     terminal.resize(44, 122)
     terminal.type("while [ \"$(stty size)\" != '44 122' ]; do :; done; echo resi''zed\n")
     terminal.sees("resized")
-    terminal.type("sh -c 'trap \"echo cau\"\"ght\" INT; echo wait\"\"ing; cat'; echo sta''tus $?\n")
+    terminal.type("sh -c 'trap \"echo cau\"\"ght; exit 5\" INT; echo wait\"\"ing; while :; do cat; done'; "
+                  "echo sta''tus $?\n")
     terminal.sees("waiting")
     terminal.type("\x03")
     terminal.sees("caught")
-    terminal.sees("status 130")
+    terminal.sees("status 5")
     assert not terminal.is_as_before
     terminal.type("exit 7\n")
     terminal.sees("exit 7")
