@@ -67,6 +67,12 @@ def learned(peak_mib: float) -> int:
     return math.ceil(peak_mib / LEARNED_STEP_MIB) * LEARNED_STEP_MIB
 
 
+def are_possible(offered: Sequence[GpuPart]) -> bool:
+    """Whether a machine could have these."""
+    return (len({part.device for part in offered}) == len(offered) <= MOST_GPUS
+            and all(0 < part.memory_mib <= 2**40 for part in offered))
+
+
 def devices_of(machine: Ad, offered: Sequence[GpuPart]) -> tuple[Device, ...]:
     """The devices that a machine offers and describes."""
     if not offered:

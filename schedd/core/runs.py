@@ -16,6 +16,7 @@ import re
 from contract.messages import AdChanged, Beat, Hello, Progressed, Refused, Used, Welcome
 from contract.vocabulary import MAX_NAME_CHARACTERS, PROTOCOL
 from schedd.core.building import hand_out, lose_builds, reconcile_builds
+from schedd.core.gpus import are_possible
 from schedd.core.leases import lose_all
 from schedd.core.machine import Machine, MachineRecord
 from schedd.core.matching import heed_machine
@@ -81,7 +82,8 @@ def on_beat(pool: Pool, now: float, link: int, beat: Beat) -> None:
 
 def on_ad(pool: Pool, now: float, link: int, change: AdChanged) -> None:
     machine = heard(pool, link, now)
-    if machine is not None and len(machine.record.ad) + len(change.changes) <= MOST_AD_ATTRIBUTES:
+    possible = change.gpus is None or are_possible(change.gpus)
+    if machine is not None and possible and len(machine.record.ad) + len(change.changes) <= MOST_AD_ATTRIBUTES:
         machine.change_ad(change.changes, change.gpus)
         if change.gpus is not None:
             pool.outcome.machines.add(machine.name)
@@ -128,7 +130,8 @@ def _refusal(pool: Pool, hello: Hello) -> Refused | None:
     if len(hello.ad) > MOST_AD_ATTRIBUTES:
         return Refused("too_large", f"The machine's ad has {len(hello.ad)} attributes.")
     amounts = hello.amounts
-    if not (0 <= amounts.cpus <= 100_000 and 0 <= amounts.memory_mib <= 2**40 and 0 <= amounts.disk_kib <= 2**50):
+    if not (0 <= amounts.cpus <= 100_000 and 0 <= amounts.memory_mib <= 2**40 and 0 <= amounts.disk_kib <= 2**50
+            and are_possible(amounts.gpus)):
         return Refused("bad_request", "The machine advertises amounts that no machine has.")
     known = pool.machines.get(hello.name)
     if known is not None and known.link is not None and known.record.identity != hello.identity:

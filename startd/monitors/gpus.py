@@ -7,6 +7,7 @@ device is given to one run at a time until the startd is started again.
 
 import asyncio
 import logging
+import math
 import os
 import re
 import threading
@@ -29,6 +30,9 @@ LIMIT = 0.7
 HUNG_SECONDS = 60.0
 """A driver that takes longer to answer is taken for hung."""
 
+USE_SECONDS = 30.0
+"""How long what is said of their use stands: with every change of an ad, matches are worked out anew."""
+
 UNEXPLAINED_MIB = 512
 """More than this in use and in no process's account: processes are hidden from us, say by a pid namespace."""
 
@@ -47,6 +51,7 @@ class GpuWatch:
         self._looking_since = 0.0
         self._doubts: Counter[str] = Counter()
         self._said: tuple[str, ...] = ()
+        self._use, self._use_at = Look(), -math.inf
 
     async def look(self) -> None:
         """Look once; only one look is under way, however long it takes."""
@@ -71,7 +76,11 @@ class GpuWatch:
     def attributes(self) -> dict[str, str]:
         """The same and more for the machine's ad, as ClassAd texts."""
         seen = self._seen()
-        return ad_of(seen, any(map(self._may_share, seen.devices)), self._limit) if seen != Look() else {}
+        if seen == Look():
+            return {}
+        if time.monotonic() - self._use_at >= USE_SECONDS:
+            self._use, self._use_at = seen, time.monotonic()
+        return ad_of(seen, self._use, any(map(self._may_share, seen.devices)), self._limit)
 
     def usage(self, pids: Mapping[RunId, int], identity: str) -> list[GpuUsage]:
         """What the runs, given by their main processes, use of every device."""
@@ -145,8 +154,8 @@ def run_of(pid: int, mains: Mapping[int, RunId], identity: str) -> RunId | None:
 _KEY = re.compile(r"([0-9]+)\.([0-9]+)#([0-9]+)")
 
 
-def ad_of(seen: Look, may_share: bool, limit: float) -> dict[str, str]:
-    """Attributes by HTCondor's names; those that it has not begin with Pesc."""
+def ad_of(seen: Look, use: Look, may_share: bool, limit: float) -> dict[str, str]:
+    """Attributes by HTCondor's names; those that it has not begin with Pesc. `use` may be an older look."""
     names = _short_names(seen.devices)
     records = {f"GPUs_{names[device.uuid]}": _record(device, seen) for device in seen.devices}
     texts = {
@@ -156,7 +165,7 @@ def ad_of(seen: Look, may_share: bool, limit: float) -> dict[str, str]:
         "AvailableGPUs": "{ " + ", ".join(records) + " }",
         "HasGPUSharing": "true" if may_share else "false",
         "PescGpuLimit": f"{limit:g}",
-        "PescGpuUse": "{ " + ", ".join(map(_use, seen.devices)) + " }",
+        "PescGpuUse": "{ " + ", ".join(map(_use, use.devices)) + " }",
         **records,
     }
     for attribute, values in {

@@ -206,6 +206,26 @@ def test_a_device_that_fails_is_given_to_nobody_until_it_is_back():
     assert granted(lab, link) == {"1.1#1": [("GPU-2", 7000, False)]}
 
 
+@pytest.mark.parametrize("strange", [(ONE, ONE), (a_gpu("GPU-1", 0),), (a_gpu("GPU-1", -5),), (a_gpu("GPU-1", 2**41),)])
+def test_gpus_that_no_machine_can_have_are_not_believed(strange):
+    lab = Lab()
+    refused = lab.connect("odd", gpus=strange)
+    assert [message.code for message in lab.said(refused)] == ["bad_request"]
+    link = lab.connect(gpus=(ONE,))
+    lab.do(on_ad, link, AdChanged(gpu_ads(*strange), strange))
+    assert lab.pool.machines["lab-7"].record.amounts.gpus == (ONE,)
+
+
+def test_what_was_learned_holds_for_jobs_of_several_kinds():
+    lab = Lab()
+    link = lab.connect(gpus=(ONE,))
+    template = SHARES | {"RequestMemory": "100 + Shoe", "Shoe": "1"}
+    lab.submit(count=6, template=template, varying={"+Shoe": "$(Process)"})
+    assert granted(lab, link) == {"1.0#1": [("GPU-1", 7000, False)]}
+    lab.end(link, a_run(1, 0), peak_gpu_memory_mib=1500.0)
+    assert granted(lab, link) == {f"1.{proc}#1": [("GPU-1", 1920, True)] for proc in (1, 2, 3)}
+
+
 def test_a_lapsed_run_is_taken_up_again_only_if_its_gpu_is_still_free():
     lab = Lab(lease_seconds=100.0)
     link = lab.connect(gpus=(ONE,))
