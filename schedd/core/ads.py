@@ -185,7 +185,6 @@ def job_texts(cluster: Cluster, proc: int, job: Job) -> dict[str, str]:
         "PescRank": str(proc),
         "NumJobStarts": str(job.starts),
         "PescAttempt": str(job.attempt),
-        **({"AssignedGPUs": str(literal(devices_text(job.run.claim)))} if job.run and job.run.claim.gpus else {}),
     }
 
 

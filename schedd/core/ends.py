@@ -46,7 +46,8 @@ def on_ended(pool: Pool, now: float, link: int, ended: Ended) -> None:
     _book_end(pool, cluster, job, run, ended.end, now, checkpointed)
     free_claim(pool, job, cluster.owner, now)
     job.lapsed = None
-    _learn(pool, cluster, run, ended.end, now)
+    if run.claim.gpus:
+        _learn(pool, cluster, ended.end, now)
     _note_peak(pool, cluster, job, run, ended.end, now)
     if ended.end.reason is EndReason.EXITED:
         machine.note_run(ended.end.wall_seconds)
@@ -65,7 +66,8 @@ def _book_end(pool: Pool, cluster: Cluster, job: Job, run: Run, end: RunEnd, now
     job.peak_cpus = max(job.peak_cpus, end.peak_cpus, average_cpus(end))
     job.memory_mib = max(job.memory_mib, end.peak_memory_mib)
     job.disk_kib = max(job.disk_kib, end.peak_disk_kib)
-    job.gpu_memory_mib = max(job.gpu_memory_mib, end.peak_gpu_memory_mib)
+    if end.peak_gpu_memory_mib > job.gpu_memory_mib:
+        job.gpu_memory_mib = end.peak_gpu_memory_mib
     job.start_seconds, job.start_cpu_seconds = end.start_seconds, end.start_cpu_seconds
     job.exit_code, job.exit_signal = end.exit_code, end.signal
     job.stdout, job.stderr, job.files = end.stdout, end.stderr, end.files
@@ -88,10 +90,10 @@ def _note_peak(pool: Pool, cluster: Cluster, job: Job, run: Run, end: RunEnd, no
     pool.outcome.peaks.append((PeakKey(name, domain if isinstance(domain, str) else "", cluster.owner), peak))
 
 
-def _learn(pool: Pool, cluster: Cluster, run: Run, end: RunEnd, now: float) -> None:
+def _learn(pool: Pool, cluster: Cluster, end: RunEnd, now: float) -> None:
     """What a run used of a GPU is the share that the next ones of its cluster get, if they would share."""
     peak = learned(end.peak_gpu_memory_mib)
-    if run.claim.gpus and peak > cluster.state.gpu_peak_mib and "PescGpuSharing" in cluster.ad:
+    if peak > cluster.state.gpu_peak_mib and "PescGpuSharing" in cluster.ad:
         cluster.state.gpu_peak_mib = peak
         pool.outcome.clusters.add(cluster.id)
         refile(pool, cluster, now)

@@ -7,10 +7,10 @@ import msgspec
 
 from contract.messages import Amounts, Grant
 from contract.vocabulary import HoldCode
-from dsl.classad import Ad, references
+from dsl.classad import Ad, literal, references
 from dsl.submit import SubmitErrors
 from schedd.core import gpus
-from schedd.core.ads import job_ad, job_texts
+from schedd.core.ads import devices_text, job_ad, job_texts
 from schedd.core.building import may_be_matched
 from schedd.core.cluster import DYNAMIC, Cluster
 from schedd.core.job import Job, Move, Run
@@ -210,7 +210,10 @@ def grant_message(pool: Pool, cluster: Cluster, job: Job, run: Run) -> Grant:
     if cluster.domain_key:
         image = pool.builds[cluster.domain_key].image
         program = msgspec.structs.replace(program, built=image, image=image.id if image is not None else None)
-    return Grant(job.run_id, run.claim, program, job_texts(cluster, job.proc, job), cluster.owner, queued=run.queued)
+    texts = job_texts(cluster, job.proc, job)
+    if run.claim.gpus:
+        texts["AssignedGPUs"] = str(literal(devices_text(run.claim)))
+    return Grant(job.run_id, run.claim, program, texts, cluster.owner, queued=run.queued)
 
 
 def _grant(pool: Pool, found: Match, queued: bool, now: float) -> None:

@@ -155,7 +155,12 @@ def best_machine(kind: Kind, ranked: Ranking, free: Mapping[str, Amounts]) -> tu
     while heap:
         minus_rank, _, _, name = key = heap[0]
         left = free[name]
-        claim = claim_of(kind, left, ranked.devices.get(name, ()))
+        claim: Amounts | None = kind.request
+        if not fits(kind.request, left):
+            claim = None
+        elif kind.gpus is not None:
+            parts = gpus.pick(kind.gpus, ranked.devices[name], left.gpus)
+            claim = None if parts is None else replace(kind.request, gpus=parts)
         if claim is None:
             heapq.heappop(heap)
         elif (fresh := taste(-minus_rank, left, name)) == key:
@@ -164,16 +169,6 @@ def best_machine(kind: Kind, ranked: Ranking, free: Mapping[str, Amounts]) -> tu
             # What is free only shrinks, so a machine only falls: an outdated first place is the only one that misleads.
             heapq.heapreplace(heap, fresh)
     return None
-
-
-def claim_of(kind: Kind, left: Amounts, devices: Sequence[Device]) -> Amounts | None:
-    """What a job of `kind` takes of what is left, None if it is too little."""
-    if not fits(kind.request, left):
-        return None
-    if kind.gpus is None:
-        return kind.request
-    parts = gpus.pick(kind.gpus, devices, left.gpus)
-    return None if parts is None else replace(kind.request, gpus=parts)
 
 
 def taste(rank: float, left: Amounts, name: str) -> Taste:

@@ -6,6 +6,7 @@ from contract.messages import AdChanged, Grant
 from contract.problems import Problem
 from contract.vocabulary import EndReason, HoldCode, JobStatus, Phase
 from dsl.classad import Ad
+from schedd.core.ads import job_ad
 from schedd.core.gpus import GpuRequest, devices_of, fit, left, less, pick, request_of, shortage, suitable
 from schedd.core.runs import on_ad
 from tests.builders import NOON, Lab, a_gpu, a_run, amounts, gpu_ads
@@ -143,6 +144,16 @@ def test_jobs_alone_get_a_device_each_and_the_rest_waits():
     assert granted(lab, link) == {"1.0#1": [("GPU-1", 7000, False)], "1.1#1": [("GPU-2", 7000, False)]}
     lab.end(link, a_run(1, 0))
     assert granted(lab, link) == {"1.2#1": [("GPU-1", 7000, False)]}
+
+
+def test_a_run_is_told_its_devices_and_the_job_shows_them():
+    lab = Lab()
+    link = lab.connect(gpus=(ONE, TWO))
+    lab.submit(template={"RequestGPUs": "2"})
+    [grant] = [message for message in lab.said(link) if type(message) is Grant]
+    assert grant.ad["AssignedGPUs"] == '"GPU-1, GPU-2"'
+    cluster = lab.pool.clusters[1]
+    assert job_ad(cluster, 0, cluster.jobs[0]).evaluate("AssignedGPUs") == "GPU-1, GPU-2"
 
 
 def test_a_machine_without_gpus_is_nothing_for_a_job_that_asks_for_one():
