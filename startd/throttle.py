@@ -12,6 +12,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from contract.vocabulary import RunId
+from startd.runtime import procfs
 
 PERIOD_SECONDS = 0.2
 """Shorter costs more signals; longer is felt as stutter by programs that talk to others."""
@@ -88,9 +89,10 @@ class DutyCycle:
 
 
 def make_nice(pid: int) -> None:
-    """Let everybody else's programs go before those of the group of `pid`."""
-    with suppress(OSError):
-        os.setpriority(os.PRIO_PGRP, pid, NICE)
+    """Let everybody else's programs go before `pid`, what it has started, and what it will start."""
+    for each in procfs.descendants([pid]):
+        with suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, each, NICE)
     # Where every session is a group of its own to the scheduler, it is the group's value that counts.
     with suppress(OSError), open(f"/proc/{pid}/autogroup", "w") as file:
         file.write(str(NICE))

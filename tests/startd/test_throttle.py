@@ -1,13 +1,27 @@
 """Freezing and thawing in turn, seen from the runtime's side."""
 
 import asyncio
+import os
+import signal
+import subprocess
 from collections import Counter
 from collections.abc import Awaitable, Callable
 
-from startd.throttle import DutyCycle
+from startd.throttle import NICE, DutyCycle, make_nice
 from tests.builders import a_run
 
 RUNS = [a_run(1, proc) for proc in range(3)]
+
+
+def test_a_nice_program_and_all_that_it_starts_give_way(tmp_path):
+    pids = tmp_path / "pids"
+    os.mkfifo(pids)
+    script = f"setsid sleep 60 & echo $! > {pids}; wait"
+    with subprocess.Popen(["/bin/sh", "-c", script], start_new_session=True) as run:
+        child = int(pids.read_text())
+        make_nice(run.pid)
+        assert [os.getpriority(os.PRIO_PROCESS, pid) for pid in (run.pid, child)] == [NICE, NICE]
+        os.kill(child, signal.SIGKILL)
 
 
 class Frozen:
