@@ -7,7 +7,6 @@ slower or less exact is worth knowing, but no failure.
 import asyncio
 import ctypes
 import getpass
-import glob
 import os
 import shutil
 import sys
@@ -19,6 +18,7 @@ import msgspec
 
 from startd.images.engine import BESIDE_PATH, CannotContain, Engine, call, find_programs
 from startd.runtime import cgroups, seccomp
+from startd.runtime.gpudevices import driver_libraries
 from startd.runtime.trial import prove
 
 ENOUGH_BYTES = 2 * 1024**3
@@ -134,10 +134,11 @@ def _gpus() -> Finding:
     if not os.access("/dev/nvidiactl", os.R_OK | os.W_OK):
         return Finding("GPUs", State.NOTE, "this user may not open /dev/nvidiactl",
                        "As root: usermod --append --groups video,render USER.")
-    if not glob.glob("/etc/cdi/*") + glob.glob("/var/run/cdi/*"):
-        return Finding("GPUs", State.NOTE, "no description of them for containers (CDI)",
-                       "As root: nvidia-ctk cdi generate --output=/etc/cdi/nvidia.yaml.")
-    return Finding("GPUs", State.GOOD, "described for containers (CDI)")
+    lacking = [name for name in ("libcuda.so.1", "libnvidia-ml.so.1") if name not in driver_libraries()]
+    if lacking:
+        return Finding("GPUs", State.NOTE, f"{' and '.join(lacking)} of the driver cannot be found, nor shown to jobs",
+                       "As root: install the driver's libraries (libcuda1, libnvidia-ml1), then: ldconfig.")
+    return Finding("GPUs", State.GOOD, "can be shown to containers, with the driver's libraries")
 
 
 # --- the engine --------------------------------------------------------------------------

@@ -169,7 +169,7 @@ def _mount(place: str, kind: str, *options: str) -> dict[str, Any]:
 
 def _bind(bind: Bind) -> dict[str, Any]:
     return {"destination": bind.inside, "type": "bind", "source": bind.outside,
-            "options": ["bind", "rw" if bind.writable else "ro", "nosuid", "nodev"]}
+            "options": ["bind", "rw" if bind.writable else "ro", "nosuid", *([] if bind.device else ["nodev"])]}
 
 
 def _resources(launch: Launch, box: Box, controllers: frozenset[str]) -> dict[str, Any]:

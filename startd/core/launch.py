@@ -10,6 +10,8 @@ class Bind:
     inside: str
     outside: str
     writable: bool = False
+    device: bool = False
+    """Whether it is a device file, to be used as one."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,10 +8,11 @@ import shutil
 
 from startd.core.container import HOSTNAME, INIT, USER, WORK
 
-EDITION = 1
+EDITION = 2
 """Raised when what is made here changes."""
 
-FOLDERS = ("pesc/work", "pesc/output", "pesc/checkpoint", "pesc/app", "pesc/shared", "tmp", "proc", "sys", "dev", "etc")
+FOLDERS = ("pesc/work", "pesc/output", "pesc/checkpoint", "pesc/app", "pesc/shared", "pesc/driver",
+           "tmp", "proc", "sys", "dev", "etc")
 EMPTY_FILES = ("pesc/job.json", "etc/resolv.conf")
 NAMES = f"127.0.0.1 localhost {HOSTNAME}\n::1 localhost\n"
 

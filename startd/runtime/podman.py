@@ -14,17 +14,19 @@ import os
 import signal
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 
 import msgspec
 
 from contract.vocabulary import RunId
 from startd.core.container import Ground, configuration, environment_of, exit_of, pids_by_user
-from startd.core.launch import Box, Launch
+from startd.core.launch import Bind, Box, Launch
 from startd.core.seccomp import Filter
 from startd.images.engine import Engine
 from startd.images.look import Inside, why_not
 from startd.images.store import Images, Root
 from startd.runtime import cgroups, procfs, seccomp
+from startd.runtime.gpudevices import DRIVER, NoDevice, devices, driver_libraries, libraries
 from startd.runtime.interface import Command, Happening, NoImage
 from startd.runtime.process import ProcessRuntime
 
@@ -52,6 +54,7 @@ class PodmanRuntime(ProcessRuntime):
         self._waiting: dict[RunId, asyncio.Task[None]] = {}
         """Runs whose image is still being made."""
         self._groups: dict[RunId, str] = {}
+        self._libraries: list[Bind] | None = None
         self._making_base: asyncio.Task[None] | None = None
 
     async def open(self) -> set[RunId]:
@@ -158,9 +161,16 @@ class PodmanRuntime(ProcessRuntime):
             if not self._can_start(run, launch, box, root):
                 return
             launch.environment["PESC_RUN"] = f"{key}@{self._identity}"
+            if launch.gpus:
+                box = replace(box, binds=(*box.binds, *devices(launch.gpus), *self._driver()))
+                launch.environment["LD_LIBRARY_PATH"] = ":".join(
+                    filter(None, (launch.environment.get("LD_LIBRARY_PATH"), DRIVER)))
             self._tidy(run)
             ground = Ground(root.path, root.environment, self._ground.program, self._ground.filter, self._ground.group)
             _write(f"{launch.sandbox}/config.json", msgspec.json.encode(configuration(name, launch, box, ground)))
+        except NoDevice as error:
+            self._failed(run, 0, "engine", str(error))
+            return
         except OSError as error:
             self._failed(run, error.errno or 0, "folder", f"The container could not be described: {error}.")
             return
@@ -169,6 +179,11 @@ class PodmanRuntime(ProcessRuntime):
         self._ask(["contain", key, self._launcher(launch.sandbox, name), self._environment, launch.sandbox,
                    launch.stdin, launch.stdout, launch.stderr, f"{self._state}/crun/{name}/exec.fifo",
                    pids_by_user(box, ground)])
+
+    def _driver(self) -> list[Bind]:
+        if self._libraries is None:
+            self._libraries = libraries(self._state, driver_libraries())
+        return self._libraries
 
     def _can_start(self, run: RunId, launch: Launch, box: Box, root: Root) -> bool:
         """Whether its program would start in there; if not, that is told."""

@@ -80,6 +80,16 @@ def test_variables_of_the_image_are_there_and_the_jobs_own_win(stage: Stage, tmp
         subprocess.run(["podman", "rmi", "-f", name], check=True, capture_output=True)
 
 
+def test_a_device_that_is_shown_can_be_used_and_no_other(stage: Stage):
+    binds = (*stage.box().binds, Bind("/dev/granted", "/dev/zero", True, device=True))
+    stage.sh("head -c 3 /dev/granted | wc -c; ls /dev", box=stage.box(binds=binds))
+    stage.wait(Over)
+    count, *devices = stage.written("stdout").split()
+    assert (count, set(devices)) == ("3", {
+        "core", "fd", "full", "granted", "null", "ptmx", "pts", "random", "shm", "stderr", "stdin", "stdout", "tty",
+        "urandom", "zero"})
+
+
 # --- an engine that fails ----------------------------------------------------------------
 
 
