@@ -10,7 +10,8 @@ import sys
 import pytest
 
 EXAMPLES = pathlib.Path(__file__).parents[2] / "examples"
-FOLDERS = sorted(path.name for path in EXAMPLES.iterdir() if path.is_dir() and path.name != "editor")
+FOLDERS = sorted(path.name for path in EXAMPLES.iterdir() if path.is_dir() and path.name not in ("editor", "domain"))
+"""All that need no containers; `domain` runs in tests/rootless."""
 
 SHOW = '''
 import argparse, json, os, pathlib

@@ -9,8 +9,11 @@ import sys
 import pytest
 from msgspec.json import encode
 
+from contract.messages import Recipe
 from contract.problems import Problem
+from contract.requests import DomainAdd, DomainAsked
 from contract.vocabulary import EndReason, JobStatus
+from schedd.core import named
 from schedd.core.peaks import KEPT, PeakKey
 from schedd.core.pool import Settings
 from schedd.core.restored import restore
@@ -57,6 +60,18 @@ def test_what_was_committed_is_a_pool_again(lab, with_store):
         assert pool.clusters[number].record == cluster.record
     assert pool.machines["lab-7"].claims == lab.pool.machines["lab-7"].claims
     assert (pool.next_cluster, pool.next_event) == (lab.pool.next_cluster, lab.pool.next_event)
+
+
+def test_domains_and_their_builds_are_there_again(lab, with_store):
+    recipe = Recipe("FROM base\n")
+    lab.do(named.add, "dana", False, DomainAdd("study", recipe))
+    lab.submit(count=3, domain=DomainAsked("study"))
+    lab.connect(ad={"HasContainerBuild": "true"})
+    with_store(lab.save)
+    pool = restore("lab", Settings(), with_store(Store.load), lab.now)
+    assert (pool.builds, pool.domains) == (lab.pool.builds, lab.pool.domains)
+    assert pool.builds[pool.clusters[1].domain_key].state == "building"
+    assert pool.filing.waiting.lines() == []
 
 
 def test_an_empty_database_is_an_empty_pool(with_store):
