@@ -18,7 +18,7 @@ pesc_status -constraint 'Cpus >= 4' -af Name Cpus Memory
 """
 HEADING = ("Name", "OpSys", "Arch", "State", "Activity", "LoadAv", "Mem", "Cpus")
 ATTRIBUTES = ("Name OpSys Arch State Activity LoadAvg TotalLoadAvg Memory FreeMemory Cpus FreeCpus "
-              "PescOwnerStep PescOwnerWhy PescOwnerSince").split()
+              "PescOwnerStep PescOwnerWhy PescOwnerSince GPUs FreeGPUs PescGpuProblems").split()
 
 OWNER_STEPS = {
     "no_new_work": "no new jobs start there",
@@ -48,8 +48,9 @@ def command(arguments: list[str]) -> int:
         if not chosen.totals:
             say(machines_table(ads))
             say("")
-            if notes := owners_notes(ads, time.time()):
-                say(notes + "\n")
+            for notes in (owners_notes(ads, time.time()), gpu_notes(ads)):
+                if notes:
+                    say(notes + "\n")
         say(totals_line(ads))
     return DONE
 
@@ -97,6 +98,15 @@ def owners_notes(ads: Iterable[Ad], now: float) -> str:
         if (step := get(ad, "PescOwnerStep")) in OWNER_STEPS and get(ad, "State") != "Offline")
 
 
+def gpu_notes(ads: Iterable[Ad]) -> str:
+    """A line for every GPU that a machine does not offer, and why."""
+    return "\n".join(
+        f"{_text(ad, 'Name')}: not offered: {plain(str(problem), 200)}"
+        for ad in sorted(ads, key=lambda ad: str(get(ad, "Name", "")))
+        if isinstance(problems := get(ad, "PescGpuProblems"), list) and get(ad, "State") != "Offline"
+        for problem in problems)
+
+
 def _lasting(ad: Ad, now: float) -> str:
     since = get(ad, "PescOwnerSince")
     seconds = int(max(0.0, now - since)) if isinstance(since, int | float) else 0
@@ -109,7 +119,9 @@ def totals_line(ads: Sequence[Ad]) -> str:
     away = f", {len(ads) - len(there):,} of them offline" if len(there) < len(ads) else ""
     free, cpus = _sum(there, "FreeCpus"), _sum(there, "Cpus")
     free_memory, memory = _sum(there, "FreeMemory"), _sum(there, "Memory")
-    return (f"Total: {count_of(len(ads), 'machine')}{away}; {free:g} of {cpus:g} cpus and "
+    gpus = _sum(there, "GPUs")
+    of_gpus = f", {_sum(there, 'FreeGPUs'):g} of {gpus:g} GPUs" if gpus else ""
+    return (f"Total: {count_of(len(ads), 'machine')}{away}; {free:g} of {cpus:g} cpus{of_gpus} and "
             f"{free_memory:,.0f} of {memory:,.0f} MiB of memory free")
 
 

@@ -1,6 +1,6 @@
 """pesc_status."""
 
-from cli.status import machines_table, main, names_constraint, owners_notes, totals_line
+from cli.status import gpu_notes, machines_table, main, names_constraint, owners_notes, totals_line
 
 MACHINE = {"Name": "lab-1", "Machine": "lab-1", "OpSys": "LINUX", "Arch": "X86_64", "State": "Unclaimed",
            "Activity": "Idle", "LoadAvg": 0.25, "FreeMemory": 1024, "Memory": 4096, "FreeCpus": 3.0, "Cpus": 4.0}
@@ -38,6 +38,14 @@ def test_a_machine_that_gives_way_to_its_owner_says_why_and_since_when():
     assert owners_notes([{**owned, "PescOwnerSince": 1000}, free, away, MACHINE], 1003.5) == (
         "lab-1: somebody is at the keyboard; its jobs are slowed down and no new ones start, for 3 s.")
     assert owners_notes([{**owned, "PescOwnerSince": 1000, "PescOwnerStep": "leave"}], 1000 + 7300).endswith("for 2 h.")
+
+
+def test_gpus_are_counted_and_those_that_fail_are_named():
+    with_gpus = {**MACHINE, "GPUs": 2, "FreeGPUs": 1, "PescGpuProblems": ["GPU 2: GPU is lost"]}
+    assert totals_line([with_gpus, MACHINE]) == (
+        "Total: 2 machines; 6 of 8 cpus, 1 of 2 GPUs and 2,048 of 8,192 MiB of memory free")
+    assert gpu_notes([with_gpus, {**with_gpus, "State": "Offline"}, MACHINE]) == (
+        "lab-1: not offered: GPU 2: GPU is lost")
 
 
 def test_machines_are_named_by_a_constraint_that_a_name_cannot_break():

@@ -110,6 +110,8 @@ SUBMISSIONS = st.sampled_from([
     {"template": {"RequestGPUs": "1"}},
     {"template": {"RequestGPUs": "2", "PescGpuSharing": "true", "GPUsMinMemory": "3000"}},
     {"template": {"RequestGPUs": "1", "PescGpuSharing": "true"}},
+    {"template": {"RequestGPUs": "1", "PescGpuSharing": "true", "RequestMemory": "100 + Tag"},
+     "varying": {"+Tag": "$(Process)"}},
     {"varying": {"arguments": "$CHOICE(Process, a, b, c, d, e, f, g)"}},
 ])
 ADS = st.sampled_from([{}, {"START": 'TARGET.Owner == "dana"'}, {"START": "TARGET.NumJobStarts < 2"}])

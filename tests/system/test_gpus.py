@@ -59,6 +59,7 @@ def test_a_card_that_fails_is_not_offered_and_the_machine_says_why(gpus):
     [ad] = gpus.ask("status")
     assert (ad["GPUs"], ad["FreeGPUs"], ad["HasGPUSharing"]) == (1, 1, True)
     assert ad["PescGpuProblems"] == ["GPU 1: GPU is lost"]
+    assert ": not offered: GPU 1: GPU is lost\n" in gpus.do("status")
     said = gpus.do("status", "-l")
     assert re.search(r'PescGpuProblems = \{ ?"GPU 1: GPU is lost" ?\}', said), said
 
