@@ -11,6 +11,7 @@ from contextlib import suppress
 from startd.core.container import Group
 
 TREE = "/sys/fs/cgroup"
+LEAF = "pesc-startd"
 WANTED = ("memory", "pids", "cpu")
 
 
@@ -19,7 +20,8 @@ def claim_group(name: str) -> Group | None:
     own = own_path("self")
     if own is None or not os.path.exists(f"{TREE}/cgroup.controllers"):
         return None
-    base = f"{TREE}{own.rstrip('/')}"
+    above = own.removesuffix(f"/{LEAF}").rstrip("/")
+    base = f"{TREE}{above}"
     try:
         offered = set(_read(f"{base}/cgroup.controllers").split()).intersection(WANTED)
         if not offered or not os.access(f"{base}/cgroup.procs", os.W_OK):
@@ -27,15 +29,15 @@ def claim_group(name: str) -> Group | None:
         os.makedirs(f"{base}/{name}", exist_ok=True)
         if not _enable(base, offered):
             # A group that hands controllers down may hold no process itself: go one deeper.
-            os.makedirs(f"{base}/{name}-startd", exist_ok=True)
-            _write(f"{base}/{name}-startd/cgroup.procs", "0")
+            os.makedirs(f"{base}/{LEAF}", exist_ok=True)
+            _write(f"{base}/{LEAF}/cgroup.procs", "0")
             if not _enable(base, offered):
                 return None
         _enable(f"{base}/{name}", offered)
         given = set(_read(f"{base}/{name}/cgroup.controllers").split()).intersection(WANTED)
     except OSError:
         return None
-    return Group(f"{own.rstrip('/')}/{name}", frozenset(given)) if given else None
+    return Group(f"{above}/{name}", frozenset(given)) if given else None
 
 
 def own_path(pid: int | str) -> str | None:

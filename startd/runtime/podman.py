@@ -58,11 +58,12 @@ class PodmanRuntime(ProcessRuntime):
         self._making_base: asyncio.Task[None] | None = None
 
     async def open(self) -> set[RunId]:
+        # Before there is a keeper: what is started stays in the group we are in then.
+        group = cgroups.claim_group(f"pesc-{self._identity[:12]}".replace("/", "-"))
         found = await super().open()
         self._images.enter(self._link.keeper_pid)
         os.makedirs(f"{self._state}/crun", mode=0o700, exist_ok=True)
         program, filter = _system_calls(self._state)
-        group = cgroups.claim_group(f"pesc-{self._identity[:12]}".replace("/", "-"))
         self._ground = Ground("", {}, program, filter, group)
         self._making_base = asyncio.get_running_loop().create_task(self._make_base())
         return found
@@ -215,6 +216,13 @@ class PodmanRuntime(ProcessRuntime):
     def _failed(self, run: RunId, errno: int, where: str, words: str) -> None:
         self._tidy(run)
         super()._failed(run, errno, where, words)
+
+    def _begun(self, run: RunId, pid: int) -> None:
+        if run not in self._launches:  # found from before: its group is where it is
+            group = cgroups.own_path(pid)
+            if group is not None and group.endswith(f"/{_name(run)}"):
+                self._groups[run] = group
+        super()._begun(run, pid)
 
     def _how_it_ended(self, code: int | None, number: int | None) -> tuple[int | None, int | None]:
         return exit_of(code, number)

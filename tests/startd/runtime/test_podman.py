@@ -14,7 +14,7 @@ from contract.vocabulary import RunId
 from startd.core.events import Begun, Over
 from startd.core.launch import Bind
 from startd.images import base
-from startd.runtime import procfs
+from startd.runtime import cgroups, procfs
 from startd.runtime.interface import SpawnFailed
 from startd.runtime.podman import PodmanRuntime
 from tests.startd.runtime.conftest import RUN, RUNTIMES, Kind, Stage, engine, is_alive
@@ -199,3 +199,47 @@ def test_nothing_of_a_run_that_is_over_is_left_with_crun(stage: Stage):
     stage.sh("exit 0")
     stage.wait(Over)
     assert os.listdir(stage.state / "crun") == []
+
+
+# --- cgroups, where they are ours --------------------------------------------------------
+
+
+@pytest.fixture
+def own_group(monkeypatch: pytest.MonkeyPatch):
+    """We, in a group whose controllers are ours to hand down; None where this machine gives us none."""
+    top = Path(cgroups.TREE)
+    offered = (top / "cgroup.controllers").read_text().split()
+    before = cgroups.own_path("self")
+    if not offered or not os.access(top / "cgroup.subtree_control", os.W_OK):
+        yield None
+        return
+    monkeypatch.setattr(cgroups, "WANTED", tuple(offered))  # of those we use, a test machine may have none
+    group = top / f"pesc-test-{os.getpid()}"
+    group.mkdir()
+    (top / "cgroup.subtree_control").write_text(" ".join(f"+{name}" for name in offered))
+    (group / "cgroup.procs").write_text("0")
+    yield group
+    (Path(f"{top}{before}") / "cgroup.procs").write_text("0")
+    cgroups.remove(f"/{group.name}")
+
+
+def test_where_groups_are_ours_a_run_has_one_is_frozen_by_it_and_leaves_none(tmp_path: Path, own_group: Path | None):
+    stage = Stage(tmp_path, RUNTIMES["podman"])
+    stage.sh("echo $$ > pid; while [ ! -e go ]; do sleep 0.01; done; exit 3")
+    stage.pid_from("pid")
+    group = cgroups.own_path(stage.wait(Begun).pid)
+    assert (own_group is not None) == group.endswith("/1.0.1")
+    stage.die()
+    stage.open()  # the next startd finds it in its group
+    stage.wait(Begun)
+    stage.suspend()
+    if own_group is not None:
+        frozen = Path(f"{cgroups.TREE}{group}/cgroup.events")
+        stage.until(lambda: "frozen 1" in frozen.read_text())
+    (stage.sandbox() / "work" / "go").touch()
+    assert not any(isinstance(happening, Over) for happening in stage.happened)
+    stage.resume()
+    assert stage.wait(Over).exit_code == 3
+    assert own_group is None or not Path(f"{cgroups.TREE}{group}").exists()
+    stage.close()
+    assert own_group is None or not list(own_group.glob("pesc-*/1.0.1"))
