@@ -351,8 +351,12 @@ class Loop:
             if grant.program.image is not None:
                 await self._runtime.provide(grant.program.image)
         except NoImage as error:
+            built = grant.program.built
+            if built is not None and self._carrier is not None:
+                self._carrier.forget(built)  # somebody tidied up in the engine: the next run has it brought again
+            wrong = error.is_wrong and built is None
             self.happened(NotFetched(grant.run, str(error),
-                                     EndReason.REFUSED if error.is_wrong else EndReason.MACHINE_FAULT))
+                                     EndReason.REFUSED if wrong else EndReason.MACHINE_FAULT))
         except CannotTransfer as error:
             self.happened(NotFetched(grant.run, f"What the job needs could not be had: {error}"))
         except Spoilt as error:

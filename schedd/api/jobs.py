@@ -117,6 +117,8 @@ class _WhyIdle:
         status = cluster.state.rest_status if job is None else job.status
         if status != JobStatus.IDLE:
             return {}
+        if why := waits_for(self._pool, cluster):
+            return {"PescWhyIdle": why}
         kind = self._pool.filing.kinds.get(cluster.id)
         if kind is None:
             why = self._shortage(shown_ad(cluster, proc, job))

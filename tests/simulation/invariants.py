@@ -102,6 +102,29 @@ def is_below_zero(left: Amounts) -> bool:
             or any(part.memory_mib < 0 for part in left.gpus))
 
 
+def images_are_built_once(world: "World", pool: Pool) -> None:
+    """INV-7: a machine has one build, a build one machine. INV-8: ready is final. No image, no run."""
+    builders = Counter(build.machine for build in pool.builds.values() if build.state is State.BUILDING)
+    for machine, number in builders.items():
+        if not machine or number > 1:
+            raise world.story.violated(f"{machine or 'nobody'} builds {number} images")
+    for build in pool.builds.values():
+        if (build.image is not None) is not (build.state is State.READY):
+            raise world.story.violated(f"an image that is {build.state} is {build.image}")
+        if world.ready.setdefault(build.key, build.image) is not None and build.state is not State.READY:
+            raise world.story.violated("an image that was ready is not any more")
+        if build.image is not None:
+            world.ready[build.key] = build.image
+    for cluster in pool.clusters.values():
+        if not _has_its_image(pool, cluster) and any(job.run is not None for job in cluster.jobs.values()):
+            raise world.story.violated("a job runs without its image", (cluster.id,))
+
+
+def _has_its_image(pool: Pool, cluster: Cluster) -> bool:
+    build = pool.builds.get(cluster.domain_key)
+    return not cluster.domain_key or (build is not None and build.state is State.READY)
+
+
 def who_waits_is_in_line_once(world: "World", pool: Pool) -> None:
     """No idle job is forgotten by the matchmaker, none could be granted twice."""
     lines = Counter((cluster, proc) for tickets in waiting(pool).values() for _, cluster, proc in tickets)
@@ -109,7 +132,7 @@ def who_waits_is_in_line_once(world: "World", pool: Pool) -> None:
         if times > 1:
             raise world.story.violated(f"a job waits in line {times} times", key)
     for cluster in pool.clusters.values():
-        if cluster.domain_key and pool.builds[cluster.domain_key].state is not State.READY:
+        if not _has_its_image(pool, cluster):
             continue
         idle = {proc for proc, job in cluster.jobs.items() if job.waits}
         if cluster.state.rest_status == IDLE and cluster.id not in pool.filing.windowed:
@@ -173,6 +196,7 @@ def who_stands_still_is_known(world: "World", startd: Startd) -> None:
             raise world.story.violated(f"{run.phase} after {run.halts} halts", run.run)
 
 
-OF_POOL = (every_job_is_in_one_place, states_and_runs_agree, nothing_is_carved_twice, who_waits_is_in_line_once)
+OF_POOL = (every_job_is_in_one_place, states_and_runs_agree, nothing_is_carved_twice, images_are_built_once,
+           who_waits_is_in_line_once)
 OF_STARTD = (a_machine_is_not_overfilled, no_run_is_living_and_buried, an_end_never_changes,
              a_restored_startd_equals_the_living, who_stands_still_is_known)

@@ -20,6 +20,8 @@ def picture(pool: Pool, now: float) -> dict[Name, Any]:
         for job in cluster.jobs.values():
             seen["a job", (job.cluster, job.proc)] = msgspec.to_builtins(
                 msgspec.structs.replace(job, memory_mib=0.0, disk_kib=0))
+    for build in pool.builds.values():
+        seen["an image", (build.key,)] = msgspec.to_builtins(build)
     for machine in pool.machines.values():
         record = machine.record
         seen["a machine", (machine.name,)] = record.identity, record.amounts, machine.claims, machine.ahead

@@ -16,6 +16,8 @@ class Scenario:
     users: tuple[str, ...] = ("dana",)
     kinds: tuple[str, ...] = ()
     seconds_between: float = SECONDS_BETWEEN
+    domains: bool = False
+    """Many jobs run in images that have to be built."""
     brief: bool = False
     """Jobs that are over at once, so that the next ones lie ready on their machines."""
 
@@ -42,6 +44,10 @@ FAMILIES = {
     "brief jobs that lie ready": Scenario(
         Faults(lose=0.02, double=0.02, reorder=0.05, late=0.01, break_every=60, schedd_dies=0.001, startd_dies=0.001,
                silent_every=150, disk_full_every=100), 2, ("ana", "bo"), seconds_between=3.0, brief=True),
+    "domains that are built": Scenario(
+        Faults(lose=0.05, double=0.05, reorder=0.1, late=0.02, break_every=60, schedd_dies=0.003, startd_dies=0.003,
+               machine_dies_every=150, silent_every=100, leave_every=200, schedd_disk_full=0.01), 3, ("ana", "bo"),
+        domains=True),
     "everything at once": Scenario(
         Faults(lose=0.05, double=0.05, reorder=0.1, late=0.02, break_every=100, schedd_dies=0.002, startd_dies=0.002,
                keeper_dies=0.002, keeper_dies_every=200, leave_every=300, machine_dies_every=300, power_loss=0.3,
@@ -54,7 +60,7 @@ def play(family: str, seed: int, broken: str = "") -> World:
     """One whole history: people act while things go wrong, then all must come to its end."""
     scenario = FAMILIES[family]
     world = World(seed, name=family, machines=scenario.machines, faults=scenario.faults, users=scenario.users,
-                  kinds=scenario.kinds, brief=scenario.brief, broken=broken)
+                  kinds=scenario.kinds, domains=scenario.domains, brief=scenario.brief, broken=broken)
     for _ in range(ACTIONS):
         world.run(world.random.expovariate(1.0 / scenario.seconds_between))
         world.users.do_something()

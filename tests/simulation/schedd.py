@@ -12,6 +12,8 @@ from contract.messages import (
     Acknowledge,
     AdChanged,
     Beat,
+    BuildEnded,
+    BuildProgressed,
     Ended,
     FromSchedd,
     Grant,
@@ -24,6 +26,7 @@ from contract.messages import (
 )
 from contract.problems import Problem
 from contract.vocabulary import RunId
+from schedd.core.building import on_build_ended, on_build_progressed
 from schedd.core.ends import on_ended
 from schedd.core.leases import tick
 from schedd.core.matching import match
@@ -55,7 +58,7 @@ MOMENTS = (BEFORE_APPLYING, BEFORE_COMMIT, INSIDE_COMMIT, BEFORE_SENDS, BETWEEN_
 
 Answer = Callable[[Any, Problem | None], None]
 HEARD = {Ended: on_ended, Progressed: on_progressed, Used: on_used, Reached: on_reached, Beat: on_beat,
-         AdChanged: on_ad}
+         AdChanged: on_ad, BuildProgressed: on_build_progressed, BuildEnded: on_build_ended}
 
 
 class Schedd:

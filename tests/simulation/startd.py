@@ -8,11 +8,14 @@ import hashlib
 import signal
 from typing import TYPE_CHECKING, Any
 
-from contract.messages import Grant, OutputFile, RunEnd
+from contract.messages import Build, BuildEnded, Content, Grant, Image, OutputFile, RunEnd
 from contract.vocabulary import EndReason, RunId
 from startd.core.events import (
+    AbandonBuild,
     Action,
     Begun,
+    BuildOver,
+    BuildSaid,
     Collect,
     Collected,
     Discard,
@@ -33,11 +36,13 @@ from startd.core.events import (
     Resume,
     Signal,
     Start,
+    StartBuild,
     Suspend,
     Tick,
 )
 from startd.core.ladder import Reading
 from startd.core.startd import StartdCore
+from tests.simulation.faults import QUIET
 
 if TYPE_CHECKING:
     from tests.simulation.machine import Machine
@@ -76,6 +81,7 @@ class Startd:
         self._launched: dict[RunId, Grant] = {}
         self._living: set[RunId] = set()
         self._tick_at: float | None = None
+        self._building: tuple[str, int] | None = None
 
     @property
     def is_alive(self) -> bool:
@@ -147,10 +153,24 @@ class Startd:
                 self.world.after(random.uniform(0.0, 0.5), self._collect, grant)
             case Recall(grant, _):
                 self.world.after(random.uniform(0.0, 0.1), self._recall, grant.run)
+            case StartBuild(build):
+                self._building = build.key, build.attempt
+                self.world.after(random.uniform(0.0, 60.0), self._built, build)
+            case AbandonBuild():
+                self._building = None
             case Discard(run):
                 self._launched.pop(run, None)
                 machine.keeper.forget(run)
                 machine.disk.sandboxes.pop(run, None)
+
+    def _built(self, build: Build) -> None:
+        if not self.is_alive or self._building != (build.key, build.attempt):
+            return
+        self.happened(BuildSaid(build.key, build.attempt, b"STEP 1/1: FROM base\n", 1, 1, "FROM base"))
+        end = BuildEnded(build.key, build.attempt, Image(build.key, Content("0" * 64, 2, tree=True)))
+        if self.world.faults is not QUIET and (fate := self.world.random.random()) < 0.4:
+            end = BuildEnded(build.key, build.attempt, step="FROM base", message="no luck", blames_machine=fate < 0.2)
+        self.happened(BuildOver(end))
 
     def _fetched(self, grant: Grant) -> None:
         if self.machine.disk.full:

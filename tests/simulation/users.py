@@ -4,9 +4,9 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from contract.messages import Content
+from contract.messages import Content, Recipe
 from contract.problems import Problem
-from contract.requests import Action, ActionAnswer, Selection, Submission, Submitted
+from contract.requests import Action, ActionAnswer, DomainAsked, Selection, Submission, Submitted
 from schedd.core.actions import act
 from schedd.core.submission import submit
 from tests.simulation.keeper import GREEDY_MOOD, MEMORY_MOOD, STUBBORN_MOOD
@@ -104,7 +104,12 @@ class Users:
             if "+Shoe" in varying:
                 template["RequestMemory"] = "100 + 10 * MY.Shoe"
         made = a_cluster(count, seconds, exit_code, mood, **template)
-        return Submission(count, made.template, varying, steps=count, files=made.files)
+        return Submission(count, made.template, varying, steps=count, files=made.files, domain=self.any_domain())
+
+    def any_domain(self) -> DomainAsked | None:
+        if not self.world.domains or self.world.random.random() < 0.3:
+            return None
+        return DomainAsked("", Recipe(f"FROM base\n# {self.world.random.randrange(4)}\n"))
 
     def asks_for_gpus(self, seconds: str) -> tuple[str, str, dict[str, str]]:
         """Alone, with a share that is said, with one that is learned, or with more than was said."""

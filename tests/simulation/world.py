@@ -19,7 +19,7 @@ from collections.abc import Callable
 from random import Random
 from typing import Any
 
-from contract.messages import Amounts, GpuPart
+from contract.messages import Amounts, GpuPart, Image
 from contract.requests import Selection
 from contract.vocabulary import HoldCode, JobStatus
 from tests.builders import NOON, a_gpu
@@ -52,12 +52,15 @@ def gpus_of(number: int) -> tuple[GpuPart, ...]:
 class World:
     def __init__(self, seed: int, *, machines: int = 3, faults: Faults = QUIET, name: str = "a world",
                  users: tuple[str, ...] = ("dana",), kinds: tuple[str, ...] = (),
-                 brief: bool = False, broken: str = "") -> None:
+                 domains: bool = False, brief: bool = False, broken: str = "") -> None:
         self.random = Random(f"{name} {seed}")
         self.story = Story(f"{name}, seed {seed}")
         self.now = NOON
         self.faults = faults
         self.kinds = kinds
+        self.domains = domains
+        self.ready: dict[str, Image | None] = {}
+        """The images that were ready once."""
         self.brief = brief
         self.broken = broken
         """Which rule is broken on purpose, to see that an invariant notices."""
@@ -252,7 +255,8 @@ class World:
         memory = 2_000 + 1_000 * (number % 3)
         gpus = gpus_of(number) if kind == "gpu" else ()
         return Machine(self, f"m{number}", Amounts(float(2 + number % 3), memory, 1_000_000, gpus),
-                       {"Kind": f'"{kind}"', "Memory": str(memory), "OpSys": '"LINUX"'})
+                       {"Kind": f'"{kind}"', "Memory": str(memory), "OpSys": '"LINUX"',
+                        **({"HasContainerBuild": "true"} if self.domains else {})})
 
     def _begin_troubles(self) -> None:
         f, random = self.faults, self.random
