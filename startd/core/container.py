@@ -94,6 +94,12 @@ def configuration(name: str, launch: Launch, box: Box, ground: Ground) -> dict[s
     return said
 
 
+def entering(process: dict[str, Any], argv: list[str], more: dict[str, str], tty: bool) -> dict[str, Any]:
+    """What crun is told of a command that joins a container: all as for its own `process` but what is started."""
+    variables = dict(text.split("=", 1) for text in process["env"]) | more
+    return process | {"args": argv, "terminal": tty, "env": [f"{name}={value}" for name, value in variables.items()]}
+
+
 def exit_of(code: int | None, number: int | None) -> tuple[int | None, int | None]:
     """Exit code or signal of the program, by what its init said: init ends with 128 + n where its child died by n."""
     if code is not None and 128 < code <= 128 + 64:

@@ -19,7 +19,7 @@ from dataclasses import replace
 import msgspec
 
 from contract.vocabulary import RunId
-from startd.core.container import Ground, configuration, environment_of, exit_of, pids_by_user
+from startd.core.container import Ground, configuration, entering, environment_of, exit_of, pids_by_user
 from startd.core.launch import Bind, Box, Launch
 from startd.core.seccomp import Filter
 from startd.images.engine import Engine
@@ -34,6 +34,9 @@ log = logging.getLogger(__name__)
 
 CHILDLESS_SECONDS = 0.01
 """An init that has not started its program yet cannot hand on a signal: try again this much later."""
+
+MOST_ENTERING = 64
+"""So many files say what is started inside runs; each is read at once, and then written over."""
 
 MOST_PASSES = 20
 """How often to look for processes that were started while the others were being stopped."""
@@ -55,6 +58,7 @@ class PodmanRuntime(ProcessRuntime):
         """Runs whose image is still being made."""
         self._groups: dict[RunId, str] = {}
         self._libraries: list[Bind] | None = None
+        self._entered = 0
         self._making_base: asyncio.Task[None] | None = None
 
     async def open(self) -> set[RunId]:
@@ -111,7 +115,23 @@ class PodmanRuntime(ProcessRuntime):
             _signal_all(pid, signal.SIGCONT)
 
     def inside(self, run: RunId, command: Command) -> Command | None:
-        return None
+        """crun joins the container; what is started there is closed in as the run's own program is."""
+        launch = self._launches.get(run)
+        if launch is None or run not in self._living:
+            return None
+        try:
+            with open(f"{launch.sandbox}/config.json", "rb") as file:
+                process = msgspec.json.decode(file.read())["process"]
+            self._entered = (self._entered + 1) % MOST_ENTERING
+            path = f"{launch.sandbox}/enter-{self._entered}.json"
+            _write(path, msgspec.json.encode(entering(process, command.argv, command.environment, command.tty)))
+        except OSError as error:
+            log.error("run %s cannot be entered: %s", run, error, extra={"run": str(run)})
+            return None
+        manager = "disabled" if self._ground.group is None else "cgroupfs"
+        argv = [*self._engine.joining(self._link.keeper_pid), self._engine.crun, f"--root={self._state}/crun",
+                f"--cgroup-manager={manager}", "exec", f"--process={path}", _name(run)]
+        return Command(argv, self._environment, command.tty)
 
     async def close(self, leave: bool) -> None:
         beside = [*self._waiting.values(), *([self._making_base] if self._making_base else [])]

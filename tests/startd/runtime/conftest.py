@@ -6,6 +6,7 @@ Podman works: `tests/rootless/env.sh` makes one, and CONTAINERS=1 says that it i
 
 import asyncio
 import os
+import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -20,7 +21,7 @@ from startd.core.launch import Bind, Box, Launch
 from startd.images import base
 from startd.images.engine import Engine, find_engine
 from startd.runtime import procfs
-from startd.runtime.interface import Happening, Runtime, SpawnFailed
+from startd.runtime.interface import Command, Happening, Runtime, SpawnFailed
 from startd.runtime.podman import PodmanRuntime
 from startd.runtime.process import ProcessRuntime
 
@@ -136,6 +137,13 @@ class Stage:
             return pid
         self.until(lambda: run in self._mains)
         return next((below for below in procfs.descendants([self._mains[run]]) if pid_inside(below) == pid), 0)
+
+    def look(self, *argv: str, **more: str) -> "subprocess.CompletedProcess[str]":
+        """Start a command in the run's place; let it come to its end."""
+        command = self.runtime.inside(RUN, Command(list(argv), more))
+        assert command is not None
+        return subprocess.run(command.argv, env=command.environment, cwd=command.folder, capture_output=True,
+                              text=True, check=False)
 
     def signal(self, number: int) -> None:
         self._in_loop(self.runtime.signal, RUN, number)

@@ -7,7 +7,7 @@ import signal
 
 from contract.vocabulary import RunId
 from startd.core.events import Begun, Over, Usage
-from startd.runtime.interface import SpawnFailed
+from startd.runtime.interface import Command, SpawnFailed
 from tests.startd.runtime.conftest import PYTHON, RUN, Stage, is_alive, state_of
 
 EATER = "import time\nheap = [b'x' * 1048576 for _ in range({mib})]\nopen('full', 'w').close()\ntime.sleep(60)\n"
@@ -375,3 +375,23 @@ def test_limits_hold_again_after_a_restart(stage: Stage):
         pass
     stage.kill()
     assert stage.wait(Over).signal == signal.SIGKILL
+
+
+# --- looking inside ----------------------------------------------------------------------
+
+
+def test_a_command_is_started_in_the_place_of_a_run(stage: Stage):
+    os.mkfifo(stage.sandbox() / "work" / "gate")
+    stage.start("/bin/sh", "-c", "echo its own > mine; echo begun > begun; read line < gate",
+                environment={"PATH": "/usr/bin:/bin", "COLOUR": "blue"})
+    stage.wait(Begun)
+    stage.until(lambda: (stage.sandbox() / "work" / "begun").exists())
+    seen = stage.look("/bin/sh", "-c", "pwd; cat mine; echo $COLOUR $MOOD; exit 3", MOOD="fine")
+    assert (seen.returncode, seen.stdout, seen.stderr) == (3, f"{stage.work()}\nits own\nblue fine\n", "")
+    stage.kill()
+    stage.wait(Over)
+    assert stage.runtime.inside(RUN, Command(["true"], {})) is None
+
+
+def test_one_cannot_look_inside_what_does_not_run(stage: Stage):
+    assert stage.runtime.inside(RUN, Command(["true"], {})) is None
