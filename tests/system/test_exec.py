@@ -93,6 +93,7 @@ def job(pool):
 
 def test_a_shell_at_a_terminal_is_a_shell_where_the_job_runs(pool, job):
     terminal = Terminal(pool, "pesc_exec", job.id)
+    terminal.sees("# " if os.geteuid() == 0 else "$ ")
     terminal.type("stty size; cat mine.txt; echo $COLOUR $PESC_RANK; echo rea''dy\n")
     said = terminal.sees("ready").split()
     assert said[-5:] == ["30", "100", "kept", "blue", "0"]
@@ -112,7 +113,9 @@ def test_a_shell_at_a_terminal_is_a_shell_where_the_job_runs(pool, job):
 
 
 def test_ctrl_d_leaves_and_the_terminal_is_as_before(pool, job):
-    terminal = Terminal(pool, "sh", "-c", f"pesc_exec {job.id} cat; echo code $?; read line")
+    there = "sh -c 'echo re\"\"ady; exec cat'"
+    terminal = Terminal(pool, "sh", "-c", f"pesc_exec {job.id} {there}; echo code $?; read line")
+    terminal.sees("ready")
     terminal.type("hello\n")
     terminal.sees("hello\r\nhello\r\n")
     terminal.type("\x04")
