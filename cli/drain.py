@@ -63,6 +63,7 @@ def _line(answer: DrainAnswer) -> str:
         return f"{answer.machine} takes jobs again."
     if not answer.runs:
         return f"{answer.machine} is empty and takes no jobs until: pesc_drain {answer.machine} --back"
-    when = f"may go on for {answer.seconds:.0f} s" if answer.seconds > 0 else "are leaving"
+    leaving = "is leaving" if answer.runs == 1 else "are leaving"
+    when = f"may go on for {answer.seconds:.0f} s" if answer.seconds > 0 else leaving
     return (f"{answer.machine} takes no new jobs; {count_of(answer.runs, 'run')} there {when}. "
             f"To undo: pesc_drain {answer.machine} --back")

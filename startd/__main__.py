@@ -152,7 +152,7 @@ async def serve(settings: Settings, folder: str) -> None:
                 Checkpoints(transfer, settings.largest_checkpoint_bytes), see, gpus, watch, engine)
     log.info("startd %s begins", settings.name, extra={"machine": settings.name, "version": VERSION,
                                                        "runs": len(core.runs)})
-    await loop.run(pool.connect, leave, spot.POLLERS[settings.spot]() if settings.spot else None)
+    await loop.run(pool.connect, leave, spot.poller_of(settings.spot) if settings.spot else None)
     log.info("startd %s ends", settings.name, extra={"machine": settings.name, "kept": len(core.runs)})
 
 
@@ -241,8 +241,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--runtime", default="auto", choices=RUNTIMES,
                         help="how jobs are run: in containers (podman), without (process), or auto, which is in "
                              "containers where that works (default: auto)")
-    parser.add_argument("--spot", choices=sorted(spot.POLLERS),
-                        help="leave in good order when this cloud provider says that it takes the machine away")
+    parser.add_argument("--spot", type=_spot, metavar="PROVIDER",
+                        help="leave in good order when the cloud provider says that it takes the machine away: aws, "
+                             "gcp, azure, or auto, which finds out; PROVIDER=URL asks elsewhere")
     parser.add_argument("--max-checkpoint", type=int, default=LARGEST_BYTES // 1024**2, metavar="MIB",
                         help="the largest checkpoint that is taken along when a job leaves (default: %(default)s)")
     parser.add_argument("--doctor", action="store_true",
@@ -264,6 +265,14 @@ def _share(text: str) -> float:
     if not 0 < share <= 1:
         raise argparse.ArgumentTypeError(f"{text} is not above 0 and at most 1")
     return share
+
+
+def _spot(text: str) -> str:
+    try:
+        spot.poller_of(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return text
 
 
 if __name__ == "__main__":

@@ -124,7 +124,17 @@ class Auto:
         raise trouble
 
 
-POLLERS: dict[str, Callable[[], Poller]] = {"aws": Aws, "gcp": Gcp, "azure": Azure, "auto": Auto}
+PROVIDERS: dict[str, Callable[..., Poller]] = {"aws": Aws, "gcp": Gcp, "azure": Azure}
+
+
+def poller_of(text: str) -> Poller:
+    """The poller that `--spot` names: a provider, `auto`, or `PROVIDER=URL` for a service that is elsewhere."""
+    provider, _, service = text.partition("=")
+    if text == "auto":
+        return Auto()
+    if provider not in PROVIDERS:
+        raise ValueError(f"{text!r} is none of auto, {', '.join(PROVIDERS)}")
+    return PROVIDERS[provider](service.rstrip("/")) if service else PROVIDERS[provider]()
 
 
 async def watch(poller: Poller, clock: Callable[[], float], poll_seconds: float = POLL_SECONDS) -> Notice:

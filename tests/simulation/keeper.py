@@ -12,13 +12,17 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from contract.messages import Grant
-from contract.vocabulary import RunId
+from contract.vocabulary import CHECKPOINT_EXIT_CODE, RunId
 from startd.core.events import Begun, Over
 
 if TYPE_CHECKING:
     from tests.simulation.machine import Machine
 
 MEMORY_MOOD, STUBBORN_MOOD, GREEDY_MOOD = "memory", "stubborn", "greedy"
+COUNTING_MOOD = "counting"
+"""It checkpoints how far it is, and asks to run again after every slice of its work."""
+
+SLICE_SECONDS = 12.0
 ASKED = "keeper: asked, nothing done yet"
 
 
@@ -35,9 +39,16 @@ class Process:
     over: Over | None = None
     gpu_mib: float = 0.0
     """What it uses of each GPU that it was granted."""
+    steps: float = 0.0
+    """How far it was when it began: what an earlier run had checkpointed."""
     frozen: bool = False
     pending: list[Callable[[], None]] = field(default_factory=list)
     """What it would do, if it did not stand still."""
+
+    def steps_at(self, now: float) -> float:
+        """How far it is; it does not go on when it is over."""
+        lasted = self.over.wall_seconds if self.over is not None else now - self.began_at
+        return round(self.steps + lasted, 6)
 
 
 class Keeper:
@@ -111,10 +122,18 @@ class Keeper:
         world = self.world
         seconds, exit_code, mood = grant.program.arguments
         process = Process(grant.run, world.number(), world.now, mood)
+        if grant.program.checkpoint is not None:
+            process.steps = world.truth.steps[grant.program.checkpoint.sha256]
         self.living[grant.run] = self.remembered[grant.run] = process
-        world.truth.begins(self.machine, grant)
+        world.truth.begins(self.machine, grant, process.steps)
         self._tell(Begun(grant.run, process.pid))
-        if float(seconds) >= 0:
+        if mood == COUNTING_MOOD:
+            left = float(seconds) - process.steps
+            if left > SLICE_SECONDS:
+                world.after(SLICE_SECONDS, self._ends_by_itself, process, CHECKPOINT_EXIT_CODE)
+            else:
+                world.after(max(0.0, left), self._ends_by_itself, process, int(exit_code))
+        elif float(seconds) >= 0:
             lasts = float(seconds) * world.random.uniform(0.8, 1.2)
             world.after(lasts, self._ends_by_itself, process, int(exit_code))
         if grant.claim.gpus:

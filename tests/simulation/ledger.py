@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from contract.messages import Ended, Grant
+from contract.messages import Checkpoint, Content, Ended, Grant
 from contract.requests import Submitted
 from contract.vocabulary import JobStatus, RunId
 from schedd.core.job import Job
@@ -35,14 +35,25 @@ class Truth:
         self.world = world
         self.began: dict[RunId, str] = {}
         self.ended: dict[RunId, tuple[int | None, int | None]] = {}
+        self.steps: dict[str, float] = {}
+        """How far a job is that has a checkpoint of this name."""
 
-    def begins(self, machine: "Machine", grant: Grant) -> None:
+    def checkpoint(self, run: RunId, steps: float) -> Checkpoint:
+        """The name of a checkpoint, and what it stands for."""
+        name = hashlib.sha256(f"{run.job} {steps}".encode()).hexdigest()
+        self.steps[name] = steps
+        return Checkpoint(Content(name, 10, tree=True), 1, 10)
+
+    def begins(self, machine: "Machine", grant: Grant, steps: float) -> None:
         """At most one process per attempt, anywhere, whatever was killed or forgotten."""
         run = grant.run
         self.world.say(run, f"begins on {machine.name}")
         if (before := self.began.get(run)) is not None:
             raise self.world.story.violated(f"an attempt began twice: on {before}, and on {machine.name}", run)
         self.began[run] = machine.name
+        job = self.world.database.job(run.cluster, run.proc)
+        if job is not None and job.attempt == run.attempt:
+            self.world.ledger.must_be_as_far(run, steps)
 
     def ends(self, machine: "Machine", run: RunId, exit_code: int | None, number: int | None) -> None:
         self.world.say(run, f"is over on {machine.name}: exit code {exit_code}, signal {number}")
@@ -62,6 +73,8 @@ class Ledger:
         """Jobs that have left the living pool, on disk or about to be."""
         self.removed: set[tuple[int, int]] = set()
         """Jobs whose row said REMOVED on disk: they can never be anything else."""
+        self.steps: dict[tuple[int, int], float] = {}
+        """How far jobs are by the checkpoints that were on disk."""
         self.commits = 0
         self._last_history_row = 0
 
@@ -94,6 +107,16 @@ class Ledger:
         job = self.world.database.job(run.cluster, run.proc)
         if job is None or job.attempt != run.attempt or job.run is None or job.run.machine != machine:
             raise self.world.story.violated(f"a grant to {machine} was sent that is not on disk", run)
+
+    def gives_along(self, run: RunId, checkpoint: Content | None) -> None:
+        """A run begins with the last checkpoint that was acknowledged, not with an earlier one."""
+        self.must_be_as_far(run, self.world.truth.steps[checkpoint.sha256] if checkpoint is not None else 0.0)
+
+    def must_be_as_far(self, run: RunId, steps: float) -> None:
+        """INV-7: what was checkpointed, and is on disk, is never lost."""
+        before = self.steps.get((run.cluster, run.proc), 0.0)
+        if steps < before:
+            raise self.world.story.violated(f"it was at {before} and goes on from {steps}", run)
 
     def sends_acknowledgement(self, run: RunId, machine: str) -> None:
         """An end that is acknowledged is on disk, or never counted."""
@@ -142,6 +165,11 @@ class Ledger:
             job_now = pool.job(*key)
             if job_now is not None and job_now.status == JobStatus.REMOVED:
                 self.removed.add(key)
+            if job_now is not None:
+                kept = job_now.checkpoint
+                steps = self.world.truth.steps[kept.content.sha256] if kept is not None else 0.0
+                self.must_be_as_far(job_now.run_id, steps)
+                self.steps[key] = steps
         if self.commits % REBUILD_EVERY == 0:
             self.check_disk()
             self.check_rebuilt()

@@ -24,7 +24,8 @@ def picture(pool: Pool, now: float) -> dict[Name, Any]:
         seen["an image", (build.key,)] = msgspec.to_builtins(build)
     for machine in pool.machines.values():
         record = machine.record
-        seen["a machine", (machine.name,)] = record.identity, record.amounts, machine.claims, machine.ahead
+        seen["a machine", (machine.name,)] = (
+            record.identity, record.amounts, record.drain, machine.claims, machine.ahead)
     for account in pool.accounts.values():
         if account.cpu_seconds or account.in_use:
             account = msgspec.structs.replace(account)

@@ -14,6 +14,7 @@ from contract.messages import (
     Beat,
     BuildEnded,
     BuildProgressed,
+    Checkpointed,
     Ended,
     FromSchedd,
     Grant,
@@ -27,6 +28,7 @@ from contract.messages import (
 from contract.problems import Problem
 from contract.vocabulary import RunId
 from schedd.core.building import on_build_ended, on_build_progressed
+from schedd.core.checkpoints import on_checkpointed
 from schedd.core.ends import on_ended
 from schedd.core.leases import tick
 from schedd.core.matching import match
@@ -57,8 +59,8 @@ AFTER_ALL = "schedd: all sent and answered"
 MOMENTS = (BEFORE_APPLYING, BEFORE_COMMIT, INSIDE_COMMIT, BEFORE_SENDS, BETWEEN_SENDS, BEFORE_ANSWERS, AFTER_ALL)
 
 Answer = Callable[[Any, Problem | None], None]
-HEARD = {Ended: on_ended, Progressed: on_progressed, Used: on_used, Reached: on_reached, Beat: on_beat,
-         AdChanged: on_ad, BuildProgressed: on_build_progressed, BuildEnded: on_build_ended}
+HEARD = {Ended: on_ended, Progressed: on_progressed, Used: on_used, Reached: on_reached, Checkpointed: on_checkpointed,
+         Beat: on_beat, AdChanged: on_ad, BuildProgressed: on_build_progressed, BuildEnded: on_build_ended}
 
 
 class Schedd:
@@ -286,6 +288,7 @@ class Schedd:
                 case Grant(run):
                     self.world.say(run, f"granted to {name}")
                     ledger.sends_grant(run, name)
+                    ledger.gives_along(run, message.program.checkpoint)
                 case Acknowledge(runs):
                     for run in runs:
                         ledger.sends_acknowledgement(RunId(*run), name)

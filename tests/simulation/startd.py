@@ -16,6 +16,7 @@ from startd.core.events import (
     Begun,
     BuildOver,
     BuildSaid,
+    CheckpointTaken,
     Collect,
     Collected,
     Discard,
@@ -38,11 +39,13 @@ from startd.core.events import (
     Start,
     StartBuild,
     Suspend,
+    TakeCheckpoint,
     Tick,
 )
 from startd.core.ladder import Reading
 from startd.core.startd import StartdCore
 from tests.simulation.faults import QUIET
+from tests.simulation.keeper import COUNTING_MOOD
 
 if TYPE_CHECKING:
     from tests.simulation.machine import Machine
@@ -149,8 +152,10 @@ class Startd:
                 machine.keeper.signal(run, signal.SIGSTOP)
             case Resume(run):
                 machine.keeper.signal(run, signal.SIGCONT)
-            case Collect(grant):
-                self.world.after(random.uniform(0.0, 0.5), self._collect, grant)
+            case TakeCheckpoint(grant):
+                self.world.after(random.uniform(0.0, 2.0), self._take_checkpoint, grant)
+            case Collect(grant, checkpoint, doubt_seconds):
+                self.world.after(random.uniform(0.0, 0.5), self._collect, grant, checkpoint, doubt_seconds)
             case Recall(grant, _):
                 self.world.after(random.uniform(0.0, 0.1), self._recall, grant.run)
             case StartBuild(build):
@@ -195,15 +200,31 @@ class Startd:
         self._launched[grant.run] = grant
         self.machine.keeper.start(grant)
 
-    def _collect(self, grant: Grant) -> None:
+    def _take_checkpoint(self, grant: Grant) -> None:
+        if self.is_alive:
+            self.happened(self._checkpoint(grant))
+
+    def _checkpoint(self, grant: Grant) -> CheckpointTaken:
+        """How far the run is, as its checkpoint folder says; its contents are with the schedd."""
+        process = self.machine.keeper.remembered.get(grant.run)
+        if process is None or process.mood != COUNTING_MOOD or grant.run not in self.machine.disk.sandboxes:
+            return CheckpointTaken(grant.run, None)
+        return CheckpointTaken(grant.run, self.world.truth.checkpoint(grant.run, process.steps_at(self.world.now)))
+
+    def _collect(self, grant: Grant, checkpoint: bool, doubt_seconds: float | None) -> None:
         if not self.is_alive:
             return
+        taken = None
+        if checkpoint:
+            taken = self._checkpoint(grant)
+            if doubt_seconds is not None and self.world.random.random() < 0.3:
+                taken = CheckpointTaken(grant.run, None, trouble="It may have been half written.")
         raw = self.machine.disk.sandboxes.get(grant.run)
         if raw is None:
             self.happened(Collected(grant.run))
             return
         name = hashlib.sha256(raw).hexdigest()
-        self.happened(Collected(grant.run, OutputFile("stdout", name, len(raw)), blobs={name: raw}))
+        self.happened(Collected(grant.run, OutputFile("stdout", name, len(raw)), blobs={name: raw}, taken=taken))
 
     def _recall(self, run: RunId) -> None:
         if self.is_alive:

@@ -6,9 +6,9 @@ from contract.requests import Selection, Submission
 from contract.vocabulary import JobStatus, RunId
 from tests.simulation import keeper
 from tests.simulation.faults import Faults
-from tests.simulation.keeper import MEMORY_MOOD, STUBBORN_MOOD
+from tests.simulation.keeper import COUNTING_MOOD, MEMORY_MOOD, STUBBORN_MOOD
 from tests.simulation.schedd import SETTINGS
-from tests.simulation.users import FOR_EVER, a_cluster
+from tests.simulation.users import COUNTS, FOR_EVER, a_cluster
 from tests.simulation.world import World, minutes
 
 FIRST, SECOND = RunId(1, 0, 1), RunId(1, 0, 2)
@@ -236,3 +236,55 @@ def test_a_schedd_whose_disk_is_full_answers_when_it_is_on_disk():
     assert world.totals() == {"COMPLETED": 3}
 
 
+
+
+# --- checkpoints -------------------------------------------------------------------------
+
+
+def a_counting_job(world: World) -> None:
+    one_job(world, seconds="100", mood=COUNTING_MOOD, **COUNTS)
+
+
+def test_a_machine_that_is_killed_between_two_checkpoints_costs_no_more_than_the_last_one():
+    world = a_world(machines=2)
+    a_counting_job(world)
+    world.run(9.0)
+    kept = world.ledger.steps[1, 0]
+    assert kept > 0
+    the_machine(world, FIRST).kill(False)
+    world.run_until(lambda: SECOND in world.truth.began, at_most=minutes(5))
+    world.settle()
+    assert world.totals() == {"COMPLETED": 1}
+
+
+def test_a_job_that_asks_to_run_again_after_every_slice_gets_to_its_end():
+    world = a_world(machines=2)
+    a_counting_job(world)
+    world.settle()
+    assert world.totals() == {"COMPLETED": 1}
+    assert len(world.truth.began) >= 8
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_job_gets_to_its_end_though_its_machines_are_drained_and_killed_again_and_again(seed):
+    world = a_world(machines=3, seed=seed, faults=Faults(
+        machine_dies_every=60, startd_dies=0.01, schedd_dies=0.01, lose=0.05, double=0.05, reorder=0.1, late=0.02))
+    world.users.submit(a_cluster(3, seconds="100", mood=COUNTING_MOOD, **COUNTS))
+    for number in range(12):
+        world.run(15.0)
+        world.users.drain(f"m{number % 3}", 5.0 * (number % 2), back=False)
+        world.users.drain(f"m{(number + 1) % 3}", 0.0, back=True)
+    world.settle()
+    assert world.totals() == {"COMPLETED": 3}
+
+
+def test_a_drain_outlives_a_schedd_that_dies():
+    world = a_world(machines=1)
+    world.users.drain("m0", 0.0, back=False)
+    world.run(1.0)
+    world.schedd.kill("by the test")
+    world.users.submit(a_cluster(seconds="1"))
+    world.run(minutes(3))
+    assert not world.truth.began
+    world.settle()
+    assert world.totals() == {"COMPLETED": 1}

@@ -6,10 +6,11 @@ import msgspec
 
 from contract.messages import Content, Recipe
 from contract.problems import Problem
-from contract.requests import Action, ActionAnswer, DomainAsked, Selection, Submission, Submitted
+from contract.requests import Action, ActionAnswer, DomainAsked, DrainOrder, Selection, Submission, Submitted
 from schedd.core.actions import act
+from schedd.core.draining import drain
 from schedd.core.submission import submit
-from tests.simulation.keeper import GREEDY_MOOD, MEMORY_MOOD, STUBBORN_MOOD
+from tests.simulation.keeper import COUNTING_MOOD, GREEDY_MOOD, MEMORY_MOOD, STUBBORN_MOOD
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
@@ -18,6 +19,7 @@ INPUT = Content("ab" * 32, 3)
 NO_REQUIREMENTS = "true"
 FLAKY = "ExitCode == 0 || NumJobCompletions > 2"
 FOR_EVER = "-1"
+COUNTS = {"SuccessCheckpointExitCode": "85", "PescCheckpointEvery": "4", "WhenToTransferOutput": '"ON_EXIT_OR_EVICT"'}
 ASK_AGAIN_SECONDS = (0.0, 0.005, 12.0, 12.0)
 """Some people press the button twice."""
 
@@ -56,8 +58,14 @@ class Users:
         self.world.say((), f"somebody asks to {what} {selection.ids or selection.constraint or 'all'}")
         self.world.schedd.ask(act, "root", True, Action(what, selection, priority=priority), answer=self._acted)
 
+    def drain(self, machine: str, seconds: float, back: bool) -> None:
+        self.world.say((), f"somebody {'takes back' if back else 'drains'} {machine}")
+        self.world.schedd.ask(drain, "root", DrainOrder(machine, seconds, back))
+
     def do_something(self) -> None:
         random, known = self.world.random, sorted(self.world.ledger.acknowledged)
+        if random.random() < 0.06:
+            self.drain(random.choice(self.world.machines).name, random.choice([0.0, 20.0]), random.random() < 0.6)
         if not known or random.random() < 0.45:
             self.submit(self.any_cluster(), random.choice(self.names))
             return
@@ -87,6 +95,9 @@ class Users:
                 template["JobStatus"] = "5"
             case 4 | 5 | 6:
                 template["TransferInput"] = '"in"'
+            case 7 | 8:
+                mood, seconds = COUNTING_MOOD, random.choice(["15", "30", "60"])
+                template |= COUNTS
         count = random.choice([1, 1, 2, 3, 5, 8])
         if self.world.brief and mood == "normal" and random.random() < 0.8:
             count, seconds = random.choice([10, 20, 40]), random.choice(["0", "0.02", "0.1"])

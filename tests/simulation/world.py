@@ -164,12 +164,21 @@ class World:
             machine.see_gpus(machine.all_gpus)
             machine.ad["START"] = "true"
             machine.owner_is_there = False
+        self._take_back()
         self._come_to_rest()
         self.users.act("release", Selection(constraint=" && ".join(
             f"HoldReasonCode =!= {int(code)}" for code in STAY_HELD)))
         self.run(1.0)
         self._come_to_rest()
         self._check_over()
+
+    def _take_back(self) -> None:
+        """Until no machine is drained any more."""
+        pool = self.schedd.pool
+        if pool is None or any(machine.record.drain is not None for machine in pool.machines.values()):
+            for machine in self.machines:
+                self.users.drain(machine.name, 0.0, back=True)
+            self.after(LOOK_SECONDS, self._take_back)
 
     def _come_to_rest(self) -> None:
         """All ends, and what still arrives then, however late, disturbs nothing."""

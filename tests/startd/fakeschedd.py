@@ -43,6 +43,8 @@ class FakeSchedd:
         self.ended_count: dict[RunId, int] = {}
         self.blobs: dict[str, bytes] = {}
         self.fetched: list[str] = []
+        self.sent: list[str] = []
+        self.is_full = False
         self.partial: dict[str, bytes] = {}
         self.offsets: list[int] = []
         self.requests = self.received = 0
@@ -162,6 +164,12 @@ class FakeSchedd:
                 names = json.loads(body)
                 self.fetched += names
                 answer = msgspec.msgpack.encode({name: self.blobs[name] for name in names if name in self.blobs})
+            case "POST", ["blobs", "pack"]:
+                for raw in msgspec.msgpack.decode(body):
+                    self.add(raw)
+                    self.sent.append(hashlib.sha256(raw).hexdigest())
+            case "PUT", ["blobs", _] if self.is_full:
+                status, answer = 507, b'{"code": "disk_full", "message": "The schedd\'s disk is full."}'
             case "GET", ["blobs", name] if name in self.blobs:
                 self.fetched.append(name)
                 offset = int(headers.get("range", "bytes=0-")[6:-1])
@@ -171,6 +179,7 @@ class FakeSchedd:
                 if self.on_upload is not None:
                     await self.on_upload()
                 self.received += len(body)
+                self.sent.append(name)
                 self.blobs[name] = self.partial.pop(name, b"") + body
             case "HEAD", ["blobs", name]:
                 extra = f"Pesc-Offset: {len(self.partial.get(name, b''))}\r\n"

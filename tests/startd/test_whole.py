@@ -16,6 +16,7 @@ import pytest
 
 from contract.messages import (
     Acknowledge,
+    Content,
     NamedContent,
     OutputChunk,
     Progressed,
@@ -359,3 +360,39 @@ def test_a_keeper_that_is_killed_does_not_take_the_runs_along(tmp_path: Path):
         assert (await pool.schedd.end_of(RUN)).end.reason is EndReason.LOST
 
     story(tmp_path, tell)
+
+
+# --- checkpoints -------------------------------------------------------------------------
+
+
+def test_a_machine_that_its_provider_takes_away_sends_the_last_checkpoint_and_ends(tmp_path: Path):
+    async def preempts(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        await taken_away.wait()
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\nConnection: close\r\n\r\nTRUE")
+        await writer.drain()
+        writer.close()
+
+    taken_away = asyncio.Event()
+
+    async def tell() -> None:
+        service = await asyncio.start_server(preempts, "127.0.0.1", 0)
+        port = service.sockets[0].getsockname()[1]
+        async with a_pool(tmp_path, "--spot", f"gcp=http://127.0.0.1:{port}") as pool:
+            main = pool.schedd.add(b"#!/bin/sh\necho saved > $PESC_CHECKPOINT_DIR/next.tmp\n"
+                                   b"mv $PESC_CHECKPOINT_DIR/next.tmp $PESC_CHECKPOINT_DIR/state\n"
+                                   b"echo > $SAID\nread _ < $GATE\n")
+            said, gate = pool.fifo("said"), pool.fifo("gate")
+            await pool.schedd.say(a_grant(program=a_program(
+                command=None, content=Content(main, 5), name="main.sh", contract=True,
+                environment={"SAID": str(said), "GATE": str(gate)})))
+            await asyncio.to_thread(said.read_bytes)
+            taken_away.set()
+            end = (await pool.schedd.end_of(RUN)).end
+            assert end.reason is EndReason.EVICTED and "GCP preempts this machine" in end.message
+            [entry] = json.loads(pool.schedd.content(end.checkpoint.content.sha256))
+            assert entry[:3] == ["state", sha256(b"saved\n"), 6]
+            await pool.startd.wait()
+        service.close()
+
+    asyncio.run(tell())

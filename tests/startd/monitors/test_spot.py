@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from startd.monitors.spot import Auto, Aws, Azure, Gcp, Notice, watch
+from startd.monitors.spot import Auto, Aws, Azure, Gcp, Notice, poller_of, watch
 from tests.builders import NOON
 
 TOKEN = "imds-token"
@@ -138,6 +138,13 @@ def test_whichever_provider_answers_is_found(service, make):
 def test_where_nobody_answers_is_no_provider(service):
     with pytest.raises(OSError):
         Auto(Aws(service.url), Gcp(service.url), Azure(service.url)).notice(NOON)
+
+
+def test_a_service_may_be_named_that_is_elsewhere(service):
+    gcp(service, "TRUE")
+    assert poller_of(f"gcp={service.url}/").notice(NOON) is not None
+    with pytest.raises(ValueError, match="none of auto, aws, gcp, azure"):
+        poller_of("ibm")
 
 
 def test_watching_goes_on_until_there_is_a_notice_whatever_fails_meanwhile(service):
