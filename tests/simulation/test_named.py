@@ -278,6 +278,15 @@ def test_a_job_gets_to_its_end_though_its_machines_are_drained_and_killed_again_
     assert world.totals() == {"COMPLETED": 3}
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_checkpoints_that_overtake_each_other_on_their_way_take_nothing_back(seed):
+    world = a_world(machines=1, seed=seed, faults=Faults(late=0.4, double=0.3))
+    world.users.submit(a_cluster(2, seconds="60", mood=COUNTING_MOOD, **COUNTS))
+    world.run(minutes(2))
+    world.settle()
+    assert world.totals() == {"COMPLETED": 2}
+
+
 def test_a_drain_outlives_a_schedd_that_dies():
     world = a_world(machines=1)
     world.users.drain("m0", 0.0, back=False)
