@@ -29,7 +29,7 @@ from contract.messages import (
 from contract.places import Places, PoolAddress
 from contract.vocabulary import RunId
 
-WAIT_SECONDS = 20.0
+WAIT_SECONDS = 60.0
 
 
 class FakeSchedd:
