@@ -114,7 +114,7 @@ def test_a_shell_at_a_terminal_is_a_shell_where_the_job_runs(pool, job):
 
 def test_ctrl_d_leaves_and_the_terminal_is_as_before(pool, job):
     there = "sh -c 'echo re\"\"ady; exec cat'"
-    terminal = Terminal(pool, "sh", "-c", f"pesc_exec {job.id} {there}; echo code $?; read line")
+    terminal = Terminal(pool, "sh", "-c", f"{COMMANDS / 'pesc_exec'} {job.id} {there}; echo code $?; read line")
     terminal.sees("ready")
     terminal.type("hello\n")
     terminal.sees("hello\r\nhello\r\n")
