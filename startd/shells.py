@@ -307,7 +307,11 @@ class _Shell:
         except OSError:
             data = b""  # a terminal without anybody at its other end
         if not data:
-            self._close_output(descriptor)
+            if self._command.tty and not self._is_done:
+                # It has closed its terminal and lives yet. Our end closed now would be a hang-up, and kill it.
+                self._loop.remove_reader(descriptor)
+            else:
+                self._close_output(descriptor)
             return
         self._traffic_at = self._loop.time()
         self._in_flight += cost(data)
@@ -348,6 +352,9 @@ class _Shell:
             self._is_done = True
             if not self._why:
                 os.close(self._life)
+            if self._command.tty and self._has_credit:
+                for descriptor in list(self._outputs):
+                    self._read(descriptor)
             self._finish_if_done()
             if self._outputs:
                 self._idle = self._again(LAST_WORDS_SECONDS, self._give_up)
