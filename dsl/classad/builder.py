@@ -109,10 +109,6 @@ class Builder:
         return Conditional(found[0], found[1], found[2])
 
 
-_MAX_DIGITS = 21
-"""Of an integer; reading far more takes quadratic time, and one with so many is refused in any case."""
-
-
 _SPELLINGS = {"=?=": "is", "=!=": "isnt"}
 _TIMES: dict[str, Callable[[str], AbsTime | RelTime | None]] = {"abstime": read_abs_time, "reltime": read_rel_time}
 _TIME_ADVICE = 'Write absTime("2024-01-31T12:00:00+01:00") or relTime("1+02:03:04").'

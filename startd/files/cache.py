@@ -86,8 +86,10 @@ class Cache:
         doomed = []
         for place in self._keeping.surplus():
             kind, _, name = place.partition("/")
-            self._present.discard(name)
-            self._folders = {folder for folder in self._folders if not f"{folder}/".startswith(f"{place}/")}
+            if kind == "cache":
+                self._present.discard(name)
+            else:
+                self._folders -= {folder for folder in self._folders if f"{folder}/".startswith(f"{place}/")}
             path = self._beside(kind)
             try:
                 os.rename(f"{self.state}/{place}", path)
