@@ -63,7 +63,10 @@ class Pool:
         await self.schedd.until(lambda: Progressed(run, Phase.RUNNING) in self.schedd.heard)
 
     def fifo(self, name: str) -> Path:
-        """A pipe by name, for a run and its test to wait for each other."""
+        """A pipe by name, for a run and its test to wait for each other, once.
+
+        Opened again at once it would still have the writer of before, and end instead of waiting.
+        """
         path = self.state / name
         os.mkfifo(path)
         return path
@@ -117,13 +120,13 @@ def test_a_run_comes_back_with_all_it_left(tmp_path: Path):
 
 def test_a_run_says_how_far_it_is_on_stdout_and_in_its_file(tmp_path: Path):
     async def tell(pool: Pool) -> None:
-        go = pool.fifo("go")
+        go, leave = pool.fifo("go"), pool.fifo("leave")
         await pool.sh(f"echo PESC_PROGRESS 40 fitting; read line < {go}; echo 60 more > $PESC_PROGRESS_FILE; "
-                      f"read line < {go}")
+                      f"read line < {leave}")
         await pool.schedd.until(lambda: Reached(RUN, 40.0, "fitting") in pool.schedd.heard)
         go.write_text("\n")
         await pool.schedd.until(lambda: Reached(RUN, 60.0, "more") in pool.schedd.heard)
-        go.write_text("\n")
+        leave.write_text("\n")
         assert (await pool.schedd.end_of(RUN)).end.exit_code == 0
 
     story(tmp_path, tell)
