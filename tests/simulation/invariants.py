@@ -163,7 +163,7 @@ def give_back(left: GpuPart, claim: Amounts) -> GpuPart:
 
 def no_run_is_living_and_buried(world: "World", startd: Startd) -> None:
     """INV-S1."""
-    for run in startd.core.runs.keys() & startd.core._tombs.keys():
+    for run in startd.core.runs.keys() & startd.core.tombs.keys():
         raise world.story.violated(f"{startd.machine.name} has buried a run that it has", run)
 
 
@@ -184,7 +184,7 @@ def a_restored_startd_equals_the_living(world: "World", startd: Startd) -> None:
     core, restored = startd.core, StartdCore.restore(disk.read(), startd.core.name, startd.core.identity,
                                                      startd.core.amounts, {})
     if {r: (x.grant, x.ending, x.end, x.halts) for r, x in core.runs.items()} != {
-            r: (x.grant, x.ending, x.end, x.halts) for r, x in restored.runs.items()} or core._tombs != restored._tombs:
+            r: (x.grant, x.ending, x.end, x.halts) for r, x in restored.runs.items()} or core.tombs != restored.tombs:
         raise world.story.violated(f"{startd.machine.name} would not be the same after a restart")
 
 

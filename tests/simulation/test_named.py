@@ -201,7 +201,7 @@ def test_a_machine_that_cannot_carry_out_runs_does_not_eat_the_queue():
 def test_an_owner_who_refuses_is_not_asked_all_the_time():
     world = a_world(machines=1)
     machine = world.machines[0]
-    machine.startd.core._owner.see({**machine.ad, "START": "false"})
+    machine.startd.core.owner.see({**machine.ad, "START": "false"})
     machine.ad["START"] = "false"
     world.users.submit(a_cluster(1))
     world.run(30.0)

@@ -100,7 +100,7 @@ class World:
         free = self.core.free()
         assert free.cpus >= 0 and free.memory_mib >= 0 and free.disk_kib >= 0, "INV-S2: carved twice"
         held = [run for run in self.core.runs.values()
-                if run.phase is not Phase.ENDED and run.run not in self.core._waiting]
+                if run.phase is not Phase.ENDED and run.run not in self.core.waiting]
         assert all(part.memory_mib >= 0 for part in free.gpus), "INV-S2: a GPU carved twice"
         parts = [part for run in held for part in run.grant.claim.gpus]
         assert len(parts) <= 1 or all(part.shared for part in parts), "INV-S2: a GPU carved twice"
@@ -155,4 +155,4 @@ def test_the_shortest_journal_restores_the_same_core(history):
     short = StartdCore.restore(world.core.entries(), "lab-7", "own", OFFERED, {"START": "true"})
     long = StartdCore.restore(world.journal, "lab-7", "own", OFFERED, {"START": "true"})
     assert short.runs == long.runs
-    assert short._tombs.keys() == long._tombs.keys()
+    assert short.tombs.keys() == long.tombs.keys()

@@ -57,7 +57,8 @@ from startd.core.events import (
     Unfollow,
     Usage,
 )
-from startd.core.startd import TOMBSTONES, StartdCore
+from startd.core.startd import StartdCore
+from startd.core.state import TOMBSTONES
 from tests.builders import a_content, a_gpu, a_grant, a_program, a_run, amounts, an_output
 
 RUN = a_run()
@@ -190,7 +191,7 @@ def test_only_so_many_acknowledged_runs_are_remembered():
     core = a_core()
     for proc in range(TOMBSTONES + 10):
         core.handle(Heard(Stop(a_run(proc=proc), "late")), 0.0)
-    assert len(core._tombs) == TOMBSTONES
+    assert len(core.tombs) == TOMBSTONES
 
 
 def test_a_stop_of_an_unknown_run_is_answered_and_its_late_grant_starts_nothing():
