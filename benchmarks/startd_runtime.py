@@ -32,13 +32,14 @@ from contract.messages import (
     encode,
 )
 from contract.vocabulary import RunId
+from startd.connection import NoSchedd
 from startd.core.contract import Person
 from startd.core.startd import StartdCore
 from startd.files.cache import Cache
 from startd.files.journal import Journal
 from startd.files.sandbox import Sandboxes
 from startd.files.transfer import Transfer
-from startd.loop import Loop, NoSchedd
+from startd.loop import Loop
 from startd.monitors.gpus import GpuWatch
 from startd.monitors.nvml import Gpus
 from startd.runtime.interface import Happening

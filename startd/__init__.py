@@ -3,7 +3,7 @@
 Read in this order:
 
 * `core`      what is decided: the life of a run, fencing, the owner's last word; pure
-* `loop`      the one long-running loop, which ties the core to the rest
+* `loop`      decides, records, does: ties the core to the rest, and names the modules that take their time
 * `runtime`   what runs the jobs; today plain processes below a keeper that outlives the startd
 * `files`     contents, sandboxes, outputs, the journal
 * `shells`    what people have open inside runs

@@ -14,7 +14,7 @@ from websockets.exceptions import InvalidHandshake, InvalidStatus, InvalidURI
 from contract.client import Client, find_pool
 from contract.problems import Problem
 from contract.vocabulary import PROTOCOL
-from startd.loop import NoSchedd
+from startd.connection import NoSchedd
 
 PATH = "/v1/startd"
 HOW: dict[str, Any] = {

@@ -52,7 +52,8 @@ ENDLESS = {
     "schedd/loop.py": "commits groups of events, and lets time pass",
     "schedd/logs.py": "writes the logs that users asked for",
     "schedd/delivery.py": "puts outputs where the submit file wants them",
-    "startd/loop.py": "the startd's own",
+    "startd/connection.py": "stays connected to the schedd, and speaks to it",
+    "startd/looking.py": "looks at the machine, its GPUs, its owner, and at progress",
 }
 """Every file with a loop that has a life of its own, and what it lives for."""
 
