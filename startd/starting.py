@@ -115,6 +115,8 @@ class Starting:
         grant, launch = launched
         at_fault = failure.errno in MACHINE_ERRORS or failure.where == "engine"
         reason = EndReason.MACHINE_FAULT if at_fault else EndReason.REFUSED
+        if failure.where == "keeper":
+            reason = EndReason.EVICTED
         message = failure.words or words.not_started(
             failure.errno, failure.where, launch.argv, grant.program, launch.box is not None)
         self._happened(NotBegun(failure.run, reason, message))

@@ -18,8 +18,9 @@ from startd.core.launch import Launch
 class SpawnFailed:
     """There is no process and never was; `errno` and `where` say why.
 
-    `where` is "folder", "program", "image" (there is none of that name) or "engine"
-    (what starts containers failed); `words` are for people, where a number says too little.
+    `where` is "folder", "program", "image" (there is none of that name), "engine"
+    (what starts containers failed) or "keeper" (it was killed, and whether the run
+    had come and gone nobody knows); `words` are for people, where a number says too little.
     """
 
     run: RunId

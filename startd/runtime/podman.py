@@ -231,6 +231,9 @@ class PodmanRuntime(ProcessRuntime):
                 f"--cgroup-manager={manager}", "create", f"--pid-file={sandbox}/pid",
                 f"--bundle={sandbox}", name]
 
+    def _was_asked(self, run: RunId) -> bool:
+        return run not in self._waiting
+
     # --- when it is over -----------------------------------------------------------------
 
     def _failed(self, run: RunId, errno: int, where: str, words: str) -> None:

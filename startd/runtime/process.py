@@ -2,7 +2,8 @@
 
 What is asked goes to the keeper (`keeperlink`); what it tells becomes
 happenings. `usage` watches the limits. When the keeper is killed, the next one
-tells what it found, and starts that it had not heard of are asked again.
+tells what it found; a start that it does not know of is not asked again: the run
+may have come and gone, and its folder is not as it was.
 """
 
 import asyncio
@@ -203,11 +204,19 @@ class ProcessRuntime:
     async def _reopen(self) -> None:
         found = await self.open()
         for run, launch in list(self._launches.items()):
-            if run not in found and run not in self._living:
-                self._ask_start(run, launch)
+            if run in found or run in self._living or not self._was_asked(run):
+                continue
+            if launch.argv:
+                self._failed(run, 0, "keeper", "What starts jobs there was killed before it told of the start.")
+            else:
+                self._over(run, None, None, 0.0, 0.0, 0.0, 0)
         for run in self._living.keys() - found:
             # Its record was lost with a full disk; its process, if any, cannot be named.
             self._over(run, None, None, 0.0, 0.0, 0.0, 0)
+
+    def _was_asked(self, run: RunId) -> bool:
+        """Whether the keeper was told to start it."""
+        return True
 
     def _run(self, key: str) -> RunId:
         run = self._runs.get(key)

@@ -13,6 +13,7 @@ import pytest
 
 from contract.vocabulary import RunId
 from startd.core.events import Begun, Over
+from startd.runtime.interface import SpawnFailed
 from startd.runtime.keeperjournal import BEGUN, OVER, Journal
 from startd.runtime.keeperjournal import Begun as BegunRecord
 from startd.runtime.keeperjournal import Over as OverRecord
@@ -92,6 +93,17 @@ def test_a_process_started_just_before_the_keeper_was_killed_is_found_by_its_mar
     (stage.state / "keeper.journal").write_text("")
     assert stage.open() == {RUN}
     assert stage.wait(Begun).pid == pid
+
+
+def test_a_start_that_a_killed_keeper_never_told_of_is_not_made_again_in_the_same_folder(stage: Stage):
+    old = keeper_pid(stage)
+    os.kill(old, signal.SIGSTOP)
+    stage.sh("echo once >> trace")
+    os.kill(old, signal.SIGKILL)
+    failed = stage.wait(SpawnFailed)
+    assert (failed.run, failed.where) == (RUN, "keeper")
+    stage.until(lambda: keeper_pid(stage) != old)
+    assert not (stage.sandbox() / "work" / "trace").exists()
 
 
 def test_the_keeper_leaves_when_it_is_told_to_and_nothing_runs(tmp_path: Path):
