@@ -139,7 +139,9 @@ def _show(one: DomainShown, chosen: argparse.Namespace) -> int:
         say_json(one)
         return DONE
     rows = [("from", one.source + (f", of {one.owner}" if one.owner else "")), ("about", one.description),
-            ("state", state_of(one)), ("languages", ", ".join(one.languages)),
+            ("state", state_of(one)), ("made for", one.processor), ("made by", one.command),
+            ("variants", ", ".join(f"{kind} {state}" for kind, state in sorted(one.variants.items()))),
+            ("languages", ", ".join(one.languages)),
             ("waiting", f"{one.jobs} jobs" if one.jobs else ""), ("image", one.image.id if one.image else ""),
             ("size", _size(one)), ("key", one.key),
             ("failed at", one.failed_step), ("because", one.message)]
@@ -220,9 +222,9 @@ def _asked(what: str, packages: str) -> "tuple[Packed, DomainAsked]":
 
 
 def _told(client: Client, one: DomainShown, chosen: argparse.Namespace) -> int:
-    if chosen.wait and one.state in ("wanted", "building"):
+    while chosen.wait and one.state in ("wanted", "building"):
         _log(client, one.key, follow=True)
-        one = _one(client, one.key)
+        one = _one(client, chosen.name[0] if one.variants and one.source != "submitted" else one.key)
     if chosen.json:
         say_json(one)
     else:

@@ -16,7 +16,7 @@ import msgspec
 
 from cli.localfiles import is_zip
 from contract.messages import Content, TreeEntry
-from contract.vocabulary import INLINE_BYTES, MAX_BLOB_BYTES, MAX_NAME_CHARACTERS
+from contract.vocabulary import INLINE_BYTES, MAX_NAME_CHARACTERS, MAX_TREE_BYTES, MAX_TREE_FILES
 from dsl.submit.expander import Role
 from dsl.submit.requirements import LANGUAGES
 
@@ -30,8 +30,6 @@ Copies = Mapping[str, Mapping[str, bytes]]
 
 PIECE_BYTES = 1 << 20
 KNOWN_ENDINGS = frozenset(LANGUAGES)
-MAX_TREE_FILES = 200_000
-MAX_TREE_BYTES = MAX_BLOB_BYTES
 MAX_DEPTH = 100
 MOST_SWELLING = 200
 """How many times its own size a zip may unpack to, beyond LARGE_BYTES: more is a bomb."""

@@ -212,7 +212,9 @@ def _packed(description: Description, with_header: "list[Changed]") -> "Packed":
     from cli.culprits import culprit, unwritable_log
     from cli.pack import pack
 
-    interpreted = {path for path, mains in description.processes().items() if "native" not in mains.values()}
+    is_built = "PescBuild" in description.template
+    interpreted = {path for path, mains in description.processes().items()
+                   if is_built or "native" not in mains.values()}
     packed, unfit = pack(description.travelling(), _copies(with_header), interpreted)
     if description.domain is not None:
         from cli.domainfiles import pack_domain

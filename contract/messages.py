@@ -83,6 +83,18 @@ class Image(msgspec.Struct, frozen=True, omit_defaults=True):
     architecture: str = ""
 
 
+class Making(msgspec.Struct, frozen=True, omit_defaults=True):
+    """How a program is made from its sources."""
+
+    command: str
+    """Given to a shell, in the folder of the sources."""
+    sources: Content
+    name: str
+    """Of the one file that the sources are; of a tree, how it is called for people."""
+    main: str
+    """The file that the command is to make: what is started."""
+
+
 class Program(msgspec.Struct, frozen=True, omit_defaults=True):
     """What to start.
 
@@ -301,7 +313,7 @@ class BuildProgressed(msgspec.Struct, frozen=True, tag="build-progressed"):
 
 
 class BuildEnded(msgspec.Struct, frozen=True, tag="build-ended"):
-    """A build is over: with an image, or with the step that failed. Said again until acknowledged."""
+    """A build is over: with what was made, or with the step that failed. Said again until acknowledged."""
 
     key: str
     attempt: int
@@ -314,6 +326,8 @@ class BuildEnded(msgspec.Struct, frozen=True, tag="build-ended"):
     """Another machine may do better: its disk was full, its engine does not work …"""
     log: Content | None = None
     blobs: dict[str, bytes] = {}
+    product: Content | None = None
+    """In place of an image: the tree in which the command made the program."""
 
 
 class OutputChunk(msgspec.Struct, frozen=True, tag="chunk"):
@@ -369,13 +383,18 @@ class Stop(msgspec.Struct, frozen=True, tag="stop"):
 
 
 class Build(msgspec.Struct, frozen=True, tag="build"):
-    """Make an image. Machines have one at a time."""
+    """Make an image, or a program in one. Machines have one at a time."""
 
     key: str
     attempt: int
     name: str
     recipe: Recipe
     network: bool = True
+    processor: str = ""
+    """The kind of processor that it is made for; "" for any."""
+    making: Making | None = None
+    """The program; its `recipe` has been built, and is `image`."""
+    image: Image | None = None
 
 
 class CancelBuild(msgspec.Struct, frozen=True, tag="cancel-build"):

@@ -218,13 +218,13 @@ class DomainBuild(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class DomainShown(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A domain as it is shown. `state`: known, wanted, building, ready or failed."""
+    """A domain as it is shown, or a program made in one. `state`: known, wanted, building, ready or failed."""
 
     name: str
     key: str
     state: str
     source: str
-    """store, pool, user; or submitted, for a recipe without a name."""
+    """store, pool, user; submitted, for a recipe without a name; program, for what `build` makes."""
     owner: str = ""
     description: str = ""
     languages: list[str] = []
@@ -243,6 +243,12 @@ class DomainShown(msgspec.Struct, frozen=True, omit_defaults=True):
     """When it came into its state."""
     jobs: int = 0
     """Idle jobs that wait for it."""
+    processor: str = ""
+    """The kind of processor that it is made for; "" for any."""
+    variants: dict[str, str] = {}
+    """The states of a domain's images by the processors that they are made for, where there are several."""
+    command: str = ""
+    """Of a program: what makes it from its sources."""
 
 
 class TokenRequest(msgspec.Struct, frozen=True, omit_defaults=True):

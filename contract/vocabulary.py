@@ -17,6 +17,10 @@ INLINE_BYTES = 64 * 1024
 larger ones are uploaded by themselves and lie in files of their own."""
 
 MAX_BLOB_BYTES = 64 * 1024**3
+MAX_TREE_FILES = 200_000
+MAX_TREE_BYTES = MAX_BLOB_BYTES
+"""Of a folder that travels as one, whichever way it goes."""
+
 MAX_SUBMISSION_BYTES = 64 * 1024**2
 MAX_REPETITIONS = 100_000_000
 MAX_NAME_CHARACTERS = 255

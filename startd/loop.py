@@ -102,7 +102,8 @@ class Loop:
         self._throttle = DutyCycle(self._runtime.suspend, self._runtime.resume, lambda: list(core.runs),
                                    core.is_running)
         carrier = Carrier(engine, cache, transfer) if engine else None
-        self._builder = Builder(engine, cache.state, cache, transfer, self.happened) if engine else None
+        self._builder = (Builder(engine, cache.state, cache, transfer, carrier, self.happened)
+                         if engine and carrier else None)
         self._errands = Errands(self._failed)
         self._starting = Starting(core, self._runtime, cache, sandboxes, transfer, carrier, self._errands,
                                   self.happened)

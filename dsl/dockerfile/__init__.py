@@ -1,6 +1,7 @@
 """Dockerfiles: how an image is made, read and checked before anything is built.
 
 * `reader`      from text to instructions, each knowing where it stands
+* `processors`  for which kinds of processors it is built
 * `references`  names of images, and whether a pool's policy allows them
 * `checking`    what is wrong with a Dockerfile, said where it is written
 """

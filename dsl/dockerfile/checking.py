@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from dsl.dockerfile import processors
 from dsl.dockerfile.reader import Dockerfile, Instruction, read
 from dsl.dockerfile.references import OWN_BASES, SCRATCH, is_allowed, is_reference
 from dsl.submit.mistakes import Mistake, nearest, shown
@@ -154,11 +155,25 @@ class _Checking:
                           one.arguments_at + word.start(), len(word[0]))
                 continue
             default = _unquoted(found[2]) if found[2] is not None else None
+            if found[1] == processors.ARGUMENT:
+                self._variants(one, default, one.arguments_at + word.start(), len(word[0]))
             if not self.has_from:
                 value = self.given.get(found[1], default)
                 at = one.arguments_at + word.start()
                 self.known[found[1]] = self._expanded(one, value, at) if value else value
             self.found.arguments.setdefault(found[1], default)
+
+    def _variants(self, one: Instruction, default: str | None, at: int, length: int) -> None:
+        """The kinds of processors that it is built for."""
+        try:
+            named = processors.variants(self.given.get(processors.ARGUMENT) or default or "")
+        except processors.BadProcessor as bad:
+            self._say(one, str(bad), "It is built for each kind that is named here.",
+                      f"Write, say: ARG {processors.ARGUMENT}={','.join(processors.X86[1:3])}", at, length)
+            return
+        if len(named) > processors.MOST_VARIANTS:
+            self._say(one, f"it names {len(named)} kinds of processors", f"At most {processors.MOST_VARIANTS} can be.",
+                      "", at, length)
 
     def _from(self, one: Instruction) -> None:
         self.has_from = True

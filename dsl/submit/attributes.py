@@ -57,6 +57,8 @@ def program(given: Given) -> Attributes:
     made = {"Cmd": path, "PescProcess": path, "PescLanguage": quote(language_of(given) or "native")}
     if main := given.text("main"):
         made["PescMain"] = quote(main)
+    if build := given.text("build"):
+        made["PescBuild"] = quote(build)
     return made
 
 
@@ -87,7 +89,7 @@ _ADDRESSES = ("transfer_input_files", "output_destination")
 _WHETHER = ("should_transfer_files", "when_to_transfer_output")
 
 _SPECIAL = (
-    Maker(("executable", "process", "main", "language", "transfer_executable"), program),
+    Maker(("executable", "process", "main", "build", "language", "transfer_executable"), program),
     Maker(("arguments", "arguments2", "allow_arguments_v1"), environment.arguments),
     Maker(("shell", "executable"), environment.shell),
     Maker(("parameters",), environment.parameters),

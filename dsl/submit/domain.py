@@ -6,6 +6,7 @@
     domain = ./Dockerfile                     or a folder with one in it
     dockerfile @=END … @END                   its own lines
     packages = numpy, apt:graphviz            added to any of these, or to base
+    build = make                              without any of these: in c, or rust
 
 The Dockerfile is read and checked here, so that what is wrong is said before anything is sent.
 """
@@ -21,11 +22,14 @@ from dsl.domains.recipes import KIND_OF_LANGUAGE, BadPackage, with_packages
 from dsl.submit.description import Files
 from dsl.submit.given import IWD, Given, Wrong
 from dsl.submit.mistakes import Mistake, shown
-from dsl.submit.requirements import language_of
+from dsl.submit.requirements import language_of, source_language
 from dsl.submit.values import absolute, name_list
 
 DOMAIN_NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}\Z")
 DOCKERFILES = ("Dockerfile", "Containerfile")
+OF_SOURCES = {"c": "c", "cpp": "c", "fortran": "c", "rust": "rust"}
+"""The ready domains in which a program is built when nothing else is said; for all others it is c."""
+
 OF_LANGUAGE = {"r": "r", "julia": "julia", "octave": "octave"}
 """The ready domains that packages alone are added to; for all others it is base."""
 _IS_DOCKERFILE = re.compile(r"(?i)(Dockerfile|Containerfile)(\.[\w.-]+)?\Z|[\w.-]+\.(Dockerfile|Containerfile)\Z")
@@ -54,7 +58,8 @@ def asked(given: Given, files: Files, block_at: tuple[str, int] | None) -> tuple
     `block_at`: the file and the line where the Dockerfile's own lines begin, if they are in the submit file.
     """
     text, lines, packages = given.text("domain"), given.text("dockerfile"), name_list(given.text("packages"))
-    if text is None and lines is None and not packages:
+    build = given.text("build")
+    if text is None and lines is None and not packages and build is None:
         return None, Checked()
     if text is not None and lines is not None:
         return None, Checked()  # said by the maker of their attributes
@@ -62,6 +67,8 @@ def asked(given: Given, files: Files, block_at: tuple[str, int] | None) -> tuple
         found, checked = _given_lines(given, files, lines, block_at)
     elif text is not None:
         found, checked = named(files, given.macro(IWD), text)
+    elif build is not None:
+        found, checked = Asked(name=OF_SOURCES.get(source_language(given) or "", "c"), command="build"), Checked()
     else:
         found, checked = _for_packages_alone(given), Checked()
     found.packages = packages

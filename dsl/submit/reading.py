@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 MAX_JOBS = 100_000_000
 MOST_NONSENSE = 50
-DOMAIN = frozenset({"domain", "dockerfile", "packages"})
+DOMAIN = frozenset({"domain", "dockerfile", "packages", "build"})
 TRIED_ROWS = 500
 """So many items are tried out when the file is read; the rest when their jobs are looked at."""
 
@@ -174,8 +174,14 @@ class _Reading:
         for command in DOMAIN & self.programs.keys():
             if not self.programs[command].constant:
                 self.words.complain(command, f"{command} cannot differ from job to job",
-                                    "A domain is made once for all of them.", "Submit a file for each domain.")
+                                    "It is made once for all of them.", f"Submit a file for each {command}.")
                 return None
+        if "build" in self.raw:
+            for command in {"process", "main", "initialdir"} & self.programs.keys():
+                if not self.programs[command].constant:
+                    self.words.complain(command, f"with build, {command} cannot differ from job to job",
+                                        "The program is made once for all of them.", "Submit a file for each.")
+                    return None
         try:
             domain, checked = asked(self._given(), self.files, self.lines.block_at("dockerfile"))
         except Wrong as wrong:

@@ -19,7 +19,11 @@ LANGUAGES = {".py": "python", ".r": "r", ".jl": "julia", ".m": "octave", ".sh": 
 INTERPRETERS = {"python": "HasPython", "r": "HasR", "julia": "HasJulia", "octave": "HasOctave", "java": "HasJava"}
 """What a machine says when it can run a language. Every machine has a shell."""
 
-DOMAIN = ("domain", "dockerfile", "packages")
+SOURCES = {".c": "c", ".cc": "cpp", ".cpp": "cpp", ".cxx": "cpp", ".f": "fortran", ".f90": "fortran", ".f95": "fortran",
+           ".f03": "fortran", ".f08": "fortran", ".for": "fortran", ".rs": "rust"}
+"""What must be made into a program before it can be started."""
+
+DOMAIN = ("domain", "dockerfile", "packages", "build")
 CRON = ("minute", "hour", "day_of_month", "month", "day_of_week")
 
 DEFAULT_MEMORY_MIB = "128"
@@ -35,6 +39,13 @@ def language_of(given: Given) -> str | None:
         return said.lower()
     ending = posixpath.splitext(given.text("main") or process)[1].lower()
     return LANGUAGES.get(ending, "native")
+
+
+def source_language(given: Given) -> str | None:
+    """Of a process that is built: what its sources are written in, as it is said or by its ending."""
+    said = (given.text("language") or "").lower()
+    ending = posixpath.splitext(given.text("process") or "")[1].lower()
+    return said if said in SOURCES.values() else SOURCES.get(ending)
 
 
 def request_cpus(given: Given) -> dict[str, str]:

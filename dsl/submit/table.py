@@ -80,7 +80,12 @@ def _carried_out() -> tuple[Command, ...]:
     return (
         Command("process", Kind.FILE, "PescProcess", "Your program: a .py, .R, .jl, .m, .sh or .jar file, an "
                 "executable, a folder or a zip.", pesc=True),
-        Command("main", Kind.TEXT, "PescMain", "The file to start inside a folder or zip given to process.", pesc=True),
+        Command("main", Kind.TEXT, "PescMain", "The file to start inside a folder or zip given to process; with build, "
+                "the file that it makes.", pesc=True),
+        Command("build", Kind.TEXT, "PescBuild", "The command that makes the program from its sources, in the domain, "
+                "once for each kind of processor: gcc -O2 -o prog prog.c.", pesc=True),
+        Command("language", Kind.WORD, "PescLanguage", "What the process is written in, where its name does not say: "
+                "python, r, julia, octave, java, shell, c, cpp, fortran, rust or native.", pesc=True),
         Command("header", Kind.WORD, "PescHeader", "Whether a process that uses rank, output_dir … and does not read "
                 "them gets the lines that do, in a copy: auto or none.", default="auto", pesc=True),
         Command("executable", Kind.FILE, "Cmd", "The program to run, HTCondor's way: its arguments are yours alone."),
@@ -178,10 +183,6 @@ def _pesc() -> tuple[Command, ...]:
     """The words of PESC that later versions carry out."""
     return tuple(Command(name, kind, attribute, text, (), default, accepts, Status.REFUSED, pesc=True)
                  for name, kind, attribute, default, accepts, text in (
-        ("language", Kind.WORD, "PescLanguage", "", ("python", "r", "julia", "octave", "java", "shell", "native"),
-         "What the process is written in, where its name does not say."),
-        ("build", Kind.TEXT, "PescBuild", "", (), "The command that makes the program from its sources, once for each "
-         "kind of processor: gcc -O2 -o prog main.c."),
         ("parallel", Kind.TRUTH, "PescParallel", "false", _NO, "Whether all repetitions start together and can reach "
          "each other."),
         ("same_client", Kind.TRUTH, "PescSameClient", "false", _NO, "Whether all repetitions run on one machine."),

@@ -7,22 +7,20 @@ with runs: what a machine lists in `Hello` and `Beat` is compared with what it s
 
 from collections.abc import Sequence
 
-from contract.messages import (
-    AcknowledgeBuild,
-    Build,
-    BuildEnded,
-    BuildProgressed,
-    CancelBuild,
-    HeldBuild,
-    Image,
-    Recipe,
-)
+import msgspec
+
+from contract.messages import AcknowledgeBuild, Build, BuildEnded, BuildProgressed, CancelBuild, HeldBuild, Program
 from contract.vocabulary import HoldCode, JobStatus
+from dsl.dockerfile.processors import runs
 from schedd.core.cluster import Cluster
 from schedd.core.domains import ImageBuild, Live, State, Turn, can, turned
 from schedd.core.job import Move
 from schedd.core.machine import Machine
+from schedd.core.needs import ANY, Needs, Part
 from schedd.core.pool import Pool, heard, move, say
+
+NOWHERE: frozenset[str] = frozenset()
+"""Of the kinds of processors for which all is built: none yet."""
 
 BUILDER_PATIENCE_SECONDS = 60.0
 """A builder that is away for so long has lost its build: building twice costs less than waiting."""
@@ -37,11 +35,13 @@ MOST_LOG_BYTES = 1 << 20
 MOST_LINES = 30
 
 
-def want(pool: Pool, key: str, recipe: Recipe, name: str, owner: str, now: float) -> ImageBuild:
-    """Somebody needs the image of `recipe`: let it be built if it is not, or if that failed."""
+def want(pool: Pool, part: Part, name: str, owner: str, now: float) -> ImageBuild:
+    """Somebody needs `part`: let it be built if it is not, or if that failed."""
+    key = part.key
     build = pool.builds.get(key)
     if build is None:
-        build = pool.builds[key] = ImageBuild(key, recipe, name, owner, now)
+        build = pool.builds[key] = ImageBuild(key, part.recipe, name, owner, now, processor=part.processor,
+                                              making=part.making, on=part.on)
     elif can(build, Turn.AGAIN):
         turned(build, Turn.AGAIN, now)
         build.faults, build.failed_step, build.message, build.lines = 0, "", "", []
@@ -52,28 +52,59 @@ def want(pool: Pool, key: str, recipe: Recipe, name: str, owner: str, now: float
     return build
 
 
-def may_be_matched(pool: Pool, cluster: Cluster, now: float) -> bool:
-    """Whether the image of the cluster's domain is there; if not, it is wanted from now on."""
-    if not cluster.domain_key:
-        return True
+def built_for(pool: Pool, cluster: Cluster, now: float) -> frozenset[str] | None:
+    """The kinds of processors for which all is there that the cluster's jobs need; None: for any.
+
+    What is not there is wanted from now on.
+    """
+    needs = cluster.needs
+    if needs is None:
+        return None
+    if not needs.by_processor:
+        return None if _are_built(pool, cluster, needs.parts(ANY), now) else NOWHERE
+    return frozenset(kind for kind in sorted(pool.filing.processors)
+                     if _are_built(pool, cluster, needs.parts(kind), now))
+
+
+def _are_built(pool: Pool, cluster: Cluster, parts: Sequence[Part], now: float) -> bool:
+    """Whether all of them are ready; a program is wanted when its image is."""
     asked = cluster.record.submission.domain
-    assert asked is not None and asked.recipe is not None
-    build = want(pool, cluster.domain_key, asked.recipe, asked.name, cluster.owner, now)
-    return build.state is State.READY
+    domain = asked.name if asked is not None else ""
+    return bool(parts) and all(
+        want(pool, part, part.making.main if part.making else domain, cluster.owner, now).state is State.READY
+        for part in parts)
+
+
+def with_built(pool: Pool, needs: Needs, machine: Machine, program: Program) -> Program:
+    """`program` with what was built of it for a machine like this."""
+    parts = needs.parts(machine.processor if needs.by_processor else ANY)
+    image = pool.builds[parts[0].key].image
+    program = msgspec.structs.replace(program, built=image, image=image.id if image is not None else None)
+    if needs.making is None:
+        return program
+    return msgspec.structs.replace(program, content=pool.builds[parts[1].key].product)
 
 
 def waits_for(pool: Pool, cluster: Cluster) -> str:
     """What keeps the cluster's idle jobs from being matched, in words; "" for nothing of this kind."""
-    build = pool.builds.get(cluster.domain_key) if cluster.domain_key else None
-    if build is None or not cluster.state.counts.idle:
+    needs = cluster.needs
+    if needs is None or not cluster.state.counts.idle:
         return ""
-    if build.state is State.BUILDING:
-        live = pool.live.get(build.key)
-        step = f" (step {live.step}/{live.steps})" if live is not None and live.steps else ""
-        return f"building domain {build.label} on {build.machine}{step}"
-    if build.state is State.WANTED:
-        able = any(_can_build(machine) for machine in pool.machines.values())
-        return f"domain {build.label} " + ("waits to be built" if able else "waits for a machine that can build")
+    kinds = sorted(pool.filing.processors) if needs.by_processor else [ANY]
+    by_kind = [[pool.builds.get(part.key) for part in parts] for kind in kinds if (parts := needs.parts(kind))]
+    if any(all(build is not None and build.state is State.READY for build in builds) for builds in by_kind):
+        return ""
+    builds = [build for some in by_kind for build in some if build is not None]
+    for build in sorted(builds, key=lambda build: build.state is not State.BUILDING):
+        if build.state is State.BUILDING:
+            live = pool.live.get(build.key)
+            step = f" (step {live.step}/{live.steps})" if live is not None and live.steps else ""
+            return f"building {build.what} on {build.machine}{step}"
+        if build.state is State.WANTED:
+            able = any(_can_build(machine, build) for machine in pool.machines.values())
+            return f"{build.what} " + ("waits to be built" if able else "waits for a machine that can build")
+    if kinds and not by_kind:
+        return f"its domain is made for {' and '.join(needs.variants or ())}, and no machine has such a processor"
     return ""
 
 
@@ -85,12 +116,14 @@ def hand_out(pool: Pool, now: float) -> None:
         return
     busy = {build.machine for build in pool.builds.values() if build.state is State.BUILDING}
     free = [machine for _, machine in sorted(pool.machines.items())
-            if machine.link is not None and machine.name not in busy and _can_build(machine)]
+            if machine.link is not None and machine.name not in busy]
     for build in wanted:
-        # A machine that could not do its part is asked last.
-        chosen = min(free, key=lambda machine: (machine.name == build.machine, machine.name), default=None)
+        # A machine that could not do its part is asked last; one for whose kind it is made comes first.
+        chosen = min((machine for machine in free if _can_build(machine, build)), default=None,
+                     key=lambda machine: (machine.name == build.machine, machine.processor != build.processor,
+                                          machine.name))
         if chosen is None:
-            return
+            continue
         free.remove(chosen)
         turned(build, Turn.BEGIN, now)
         build.machine = chosen.name
@@ -123,8 +156,8 @@ def on_build_ended(pool: Pool, now: float, link: int, ended: BuildEnded) -> None
         return
     pool.outcome.contents.update(ended.blobs)
     build.log = ended.log
-    if ended.image is not None:
-        _finish(pool, build, ended.image, now)
+    if (ended.product if build.making is not None else ended.image) is not None:
+        _finish(pool, build, ended, now)
     elif ended.blames_machine and build.faults + 1 < MOST_FAULTS:
         build.faults += 1
         build.message = ended.message
@@ -134,9 +167,10 @@ def on_build_ended(pool: Pool, now: float, link: int, ended: BuildEnded) -> None
     hand_out(pool, now)
 
 
-def _finish(pool: Pool, build: ImageBuild, image: Image, now: float) -> None:
+def _finish(pool: Pool, build: ImageBuild, ended: BuildEnded, now: float) -> None:
     turned(build, Turn.FINISH, now)
-    build.image, build.faults, build.message, build.lines, build.failed_step = image, 0, "", [], ""
+    build.image, build.product = (None, ended.product) if build.making is not None else (ended.image, None)
+    build.faults, build.message, build.lines, build.failed_step = 0, "", [], ""
     pool.live.pop(build.key, None)
     pool.outcome.builds.add(build.key)
     for cluster in users_of(pool, build.key):
@@ -158,8 +192,8 @@ def why_failed(build: ImageBuild) -> str:
     """For people: which step failed, and its last lines."""
     at = f" at the step {build.failed_step}" if build.failed_step else ""
     last = " | ".join(line.strip() for line in build.lines[-4:])
-    return (f"The domain {build.label} could not be built{at}: {build.message}. Its last lines: {last} (all of it: "
-            f"pesc_domain log {build.label}; to try again, release the jobs)")
+    return (f"The {build.what} could not be built{at}: {build.message}. Its last lines: {last} (all of it: "
+            f"pesc_domain log {build.handle}; to try again, release the jobs)")
 
 
 def hold_waiting(pool: Pool, cluster: Cluster, reason: str, now: float) -> None:
@@ -221,7 +255,9 @@ def tick_builds(pool: Pool, now: float) -> None:
 
 
 def users_of(pool: Pool, key: str) -> list[Cluster]:
-    return [cluster for cluster in pool.clusters.values() if cluster.domain_key == key]
+    """The clusters whose jobs need what has this key."""
+    return [cluster for cluster in pool.clusters.values() if cluster.needs is not None
+            and any(part.key == key for part in cluster.needs.all_parts(pool.filing.processors))]
 
 
 def _current(pool: Pool, now: float, link: int, key: str, attempt: int) -> ImageBuild | None:
@@ -234,7 +270,9 @@ def _current(pool: Pool, now: float, link: int, key: str, attempt: int) -> Image
 
 
 def _instruction(pool: Pool, build: ImageBuild) -> Build:
-    return Build(build.key, build.attempt, build.label, build.recipe, pool.settings.build_network)
+    on = pool.builds.get(build.on)
+    return Build(build.key, build.attempt, build.label, build.recipe, pool.settings.build_network, build.processor,
+                 build.making, on.image if on is not None else None)
 
 
 def _tell_waiting(pool: Pool, build: ImageBuild) -> None:
@@ -242,7 +280,10 @@ def _tell_waiting(pool: Pool, build: ImageBuild) -> None:
     pool.outcome.clusters.update(cluster.id for cluster in users_of(pool, build.key))
 
 
-def _can_build(machine: Machine) -> bool:
-    if machine.record.drain is not None:
+def _can_build(machine: Machine, build: ImageBuild) -> bool:
+    """Programs may be made for the very processor that makes them (-march=native): there, no other will do."""
+    fits = (build.processor == machine.processor if build.making is not None
+            else not build.processor or runs(machine.processor, build.processor))
+    if machine.record.drain is not None or not fits:
         return False
     return "HasContainerBuild" in machine.ad and machine.ad.evaluate("HasContainerBuild") is True

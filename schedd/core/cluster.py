@@ -18,8 +18,8 @@ from contract.requests import Batch, Submission, Totals
 from contract.vocabulary import JobStatus
 from dsl.classad import Ad
 from dsl.submit import Expander
-from schedd.core.domains import key_asked
 from schedd.core.job import Job
+from schedd.core.needs import needs_of
 from schedd.core.progress import Progress, of_batch
 
 COUNTER = {
@@ -89,7 +89,7 @@ class Cluster:
     """The record, the state, and what is worked out from them once."""
 
     __slots__ = (
-        "_expander", "_varies", "_wants", "ad", "ahead", "domain_key", "ended_runs", "jobs", "json", "judges_exits",
+        "_expander", "_varies", "_wants", "ad", "ahead", "ended_runs", "jobs", "json", "judges_exits", "needs",
         "program", "progress", "record", "state", "texts",
     )
 
@@ -114,8 +114,8 @@ class Cluster:
         """Whether a job that ended by itself may be held or run again."""
         self.ended_runs = 0
         """As far as this life of the schedd has seen."""
-        self.domain_key = key_asked(submission.domain)
-        """Which image its jobs need; "" for none."""
+        self.needs = needs_of(submission, self.ad)
+        """What must be built before its jobs run; None for nothing."""
         self._varies = bool(submission.varying or submission.sweep)
         self._expander: Expander | None = None
         self._wants: tuple[bool, bool, bool] | None = None

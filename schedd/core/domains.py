@@ -1,4 +1,4 @@
-"""The images of domains: how each comes to be, and which names stand for them.
+"""The images of domains, and programs made in them: how each comes to be, and which names stand for them.
 
 Read TRANSITIONS first: it is the whole machine, one for each key (the digest of a recipe).
 `building` moves builds along it and does what follows; names are looked up in `naming`.
@@ -13,7 +13,7 @@ from enum import StrEnum
 
 import msgspec
 
-from contract.messages import Content, Image, Recipe
+from contract.messages import Content, Image, Making, Recipe
 from contract.requests import DomainAsked
 from dsl.domains import key_of
 
@@ -49,7 +49,7 @@ TRANSITIONS: dict[tuple[State, Turn], State] = {
 
 
 class ImageBuild(msgspec.Struct, omit_defaults=True):
-    """The image of one recipe, and its building."""
+    """The image of one recipe, or a program made in one, and its building."""
 
     key: str
     recipe: Recipe
@@ -68,11 +68,30 @@ class ImageBuild(msgspec.Struct, omit_defaults=True):
     message: str = ""
     lines: list[str] = []
     log: Content | None = None
+    processor: str = ""
+    """The kind of processor that it is made for; "" for any."""
+    making: Making | None = None
+    """Of a program: how it is made, from what."""
+    on: str = ""
+    """Of a program: the key of the image in which it is made."""
+    product: Content | None = None
+    """Of a program: the tree that it is in."""
+
+    @property
+    def handle(self) -> str:
+        """What a command finds it by."""
+        return self.name if self.name and self.making is None and not self.processor else self.key[:12]
 
     @property
     def label(self) -> str:
         """Its name, for sentences."""
-        return self.name or self.key[:12]
+        name = self.name or self.key[:12]
+        return f"{name} for {self.processor}" if self.processor else name
+
+    @property
+    def what(self) -> str:
+        """The same, with what it is."""
+        return f"program {self.label}" if self.making is not None else f"domain {self.label}"
 
 
 class NamedDomain(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -15,6 +15,7 @@ from msgspec.structs import replace
 from contract.messages import Amounts, GpuPart
 from contract.vocabulary import RunId
 from dsl.classad import Ad
+from dsl.dockerfile.processors import processor_of
 from schedd.core import gpus
 
 SHORT_RUN_SECONDS = 0.25
@@ -53,13 +54,15 @@ class Machine:
 
     __slots__ = (
         "ad", "ahead", "avoid_until", "checkpoints", "claims", "devices", "faults", "last_heard_at", "link",
-        "out_of_touch", "owner_step_since", "record", "run_seconds", "version",
+        "out_of_touch", "owner_step_since", "processor", "record", "run_seconds", "version",
     )
 
     def __init__(self, record: MachineRecord, now: float) -> None:
         self.record = record
         self.ad = Ad.from_texts(record.ad)
         self.devices = gpus.devices_of(self.ad, record.amounts.gpus)
+        self.processor = _processor(self.ad)
+        """Its kind, as compilers name it."""
         self.version = 0
         """Raised whenever the ad changes: matches worked out for another version are void."""
         self.claims: dict[RunId, Amounts] = {}
@@ -134,6 +137,7 @@ class Machine:
         self.record.ad = ad
         self.ad = Ad.from_texts(ad)
         self.devices = gpus.devices_of(self.ad, amounts.gpus)
+        self.processor = _processor(self.ad)
         self.version += 1
 
     def change_ad(self, changes: dict[str, str | None], devices: tuple[GpuPart, ...] | None = None) -> None:
@@ -144,6 +148,10 @@ class Machine:
                 self.record.ad[name] = text
         amounts = self.record.amounts
         self.describe(amounts if devices is None else replace(amounts, gpus=devices), self.record.ad)
+
+
+def _processor(ad: Ad) -> str:
+    return processor_of(ad.evaluate("Microarch"), ad.evaluate("Arch"))
 
 
 def _left(total: Amounts, held: Collection[Amounts]) -> Amounts:

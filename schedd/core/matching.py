@@ -11,7 +11,7 @@ from dsl.classad import Ad, literal, references
 from dsl.submit import SubmitErrors
 from schedd.core import gpus
 from schedd.core.ads import devices_text, job_ad, job_texts
-from schedd.core.building import may_be_matched
+from schedd.core.building import NOWHERE, built_for, with_built
 from schedd.core.cluster import DYNAMIC, Cluster
 from schedd.core.job import Job, Move, Run
 from schedd.core.machine import Machine, fits
@@ -37,7 +37,7 @@ def file_rest(pool: Pool, cluster: Cluster, now: float) -> None:
     """Let the rest of `cluster` wait, if it is idle."""
     filing, state = pool.filing, cluster.state
     filing.rest_tickets.pop(cluster.id, None)
-    if cluster.rest == 0 or state.rest_status != 1 or not may_be_matched(pool, cluster, now):
+    if cluster.rest == 0 or state.rest_status != 1 or (built := built_for(pool, cluster, now)) == NOWHERE:
         return
     try:
         ad = job_ad(cluster, next(cluster.rest_procs()), None)
@@ -49,7 +49,7 @@ def file_rest(pool: Pool, cluster: Cluster, now: float) -> None:
     else:
         kind = filing.kinds.get(cluster.id)
         if kind is None:
-            kind = filing.kinds[cluster.id] = _kind(pool, ad, now)
+            kind = filing.kinds[cluster.id] = _kind(pool, ad, built, now)
         ticket = Ticket(-state.priority, cluster.id, state.next_proc, rest=True)
         filing.rest_tickets[cluster.id] = ticket
         filing.waiting.add(cluster.owner, kind, ticket)
@@ -58,7 +58,7 @@ def file_rest(pool: Pool, cluster: Cluster, now: float) -> None:
 
 def file_job(pool: Pool, cluster: Cluster, job: Job, now: float) -> None:
     """Let `job` wait, if it is idle and has no run."""
-    if not job.waits or not may_be_matched(pool, cluster, now):
+    if not job.waits or (built := built_for(pool, cluster, now)) == NOWHERE:
         return
     filing = pool.filing
     kind = filing.kinds.get(cluster.id)
@@ -71,7 +71,7 @@ def file_job(pool: Pool, cluster: Cluster, job: Job, now: float) -> None:
         if (problem := problem_of(ad, now)) is not None:
             hold(pool, cluster, job, problem, HoldCode.BROKEN_DESCRIPTION, now)
             return
-        kind = _kind(pool, ad, now)
+        kind = _kind(pool, ad, built, now)
         if cluster.id in filing.windowed or _differs_by_job(pool, cluster, ad):
             filing.windowed.add(cluster.id)
             filing.filed[job.cluster, job.proc] = kind.number
@@ -84,6 +84,7 @@ def file_job(pool: Pool, cluster: Cluster, job: Job, now: float) -> None:
 def refile_everything(pool: Pool, now: float) -> None:
     """What matters to matching has changed: file every waiting job anew."""
     filing = pool.filing
+    filing.processors = frozenset(machine.processor for machine in pool.machines.values())
     filing.waiting.forget_kinds()
     filing.kinds.clear()
     filing.filed.clear()
@@ -115,6 +116,11 @@ def heed_machine(pool: Pool, machine: Machine, now: float) -> None:
     if not reads <= pool.filing.machine_reads:
         pool.filing.machine_reads |= reads
         refile_everything(pool, now)
+    if machine.processor not in pool.filing.processors:
+        pool.filing.processors |= {machine.processor}
+        for cluster in list(pool.clusters.values()):
+            if cluster.needs is not None and cluster.needs.by_processor:
+                refile(pool, cluster, now)
     pool.filing.wanted = True
 
 
@@ -133,18 +139,15 @@ def match(pool: Pool, now: float) -> None:
 
 
 def _file_ripe(pool: Pool, now: float) -> None:
-    """Let the jobs wait whose domain has become ready."""
+    """Let the jobs wait for which something that they need has become ready."""
     ripe, pool.filing.ripe = pool.filing.ripe, set()
     for number in sorted(ripe & pool.clusters.keys()):
-        cluster = pool.clusters[number]
-        for job in list(cluster.jobs.values()):
-            file_job(pool, cluster, job, now)
-        file_rest(pool, cluster, now)
+        refile(pool, pool.clusters[number], now)
     pool.filing.wanted = False
 
 
 def _offer(machine: Machine, free: Amounts) -> Offer:
-    return Offer(machine.name, machine.version, machine.ad, free, machine.devices)
+    return Offer(machine.name, machine.version, machine.ad, free, machine.devices, machine.processor)
 
 
 def _promote(pool: Pool, machine: Machine, now: float) -> None:
@@ -207,9 +210,8 @@ def grant_message(pool: Pool, cluster: Cluster, job: Job, run: Run) -> Grant:
     program = program_of(cluster, job.proc, run.claim)
     if job.checkpoint is not None:
         program = msgspec.structs.replace(program, checkpoint=job.checkpoint.content)
-    if cluster.domain_key:
-        image = pool.builds[cluster.domain_key].image
-        program = msgspec.structs.replace(program, built=image, image=image.id if image is not None else None)
+    if cluster.needs is not None:
+        program = with_built(pool, cluster.needs, pool.machines[run.machine], program)
     texts = job_texts(cluster, job.proc, job)
     if run.claim.gpus:
         texts["AssignedGPUs"] = str(literal(devices_text(run.claim)))
@@ -280,13 +282,15 @@ def _fill_window(pool: Pool, cluster: Cluster, now: float) -> None:
         file_job(pool, cluster, job, now)
 
 
-def _kind(pool: Pool, ad: Ad, now: float) -> Kind:
+def _kind(pool: Pool, ad: Ad, built: frozenset[str] | None, now: float) -> Kind:
     signature = tuple(sorted((name, ad.text(name)) for name in _significant(pool, ad) if name in ad))
+    if built is not None:
+        signature = (("", " ".join(sorted(built))), *signature)
 
     def describe(number: int) -> Kind:
         request, asked = request_of(ad, now), gpus.request_of(ad, now)
         return Kind(number, ad, request if isinstance(request, Amounts) else Amounts(1, 0, 0),
-                    asked if isinstance(asked, gpus.GpuRequest) else None)
+                    asked if isinstance(asked, gpus.GpuRequest) else None, built)
 
     return pool.filing.waiting.kind(signature, describe)
 

@@ -43,6 +43,8 @@ class Offer:
     ad: Ad
     free: Amounts
     devices: tuple[Device, ...] = ()
+    processor: str = ""
+    """Its kind, as compilers name it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,6 +192,8 @@ def verdict(kind: Kind, offer: Offer, verdicts: Verdicts, now: float) -> Verdict
 
 
 def _judge(kind: Kind, offer: Offer, now: float) -> Verdict | None:
+    if kind.processors is not None and offer.processor not in kind.processors:
+        return None
     if not symmetric_match(kind.ad, offer.ad, now=now):
         return None
     devices = () if kind.gpus is None else gpus.suitable(kind.ad, offer.ad, offer.devices, now)

@@ -4,14 +4,17 @@ import msgspec
 
 from contract.messages import AcknowledgeBuild, CancelBuild, Recipe
 from contract.problems import Problem
-from contract.requests import DomainAdd, DomainAsked, DomainBuild, DomainShown
+from contract.requests import DomainAdd, DomainBuild, DomainShown
 from contract.vocabulary import JobStatus
 from schedd.core.building import users_of, want
-from schedd.core.domains import ImageBuild, NamedDomain, State, key_asked, key_of_recipe
+from schedd.core.domains import ImageBuild, NamedDomain, State, key_of_recipe
 from schedd.core.naming import check_name, check_recipe, named_domain, resolved
+from schedd.core.needs import parts_of, variants_of
 from schedd.core.pool import Pool
 
 MOST_NAMES = 10_000
+TELLING = (State.BUILDING, State.FAILED, State.WANTED, State.READY)
+"""Of the variants of a domain, one that is in the first of these states is shown."""
 MOST_DESCRIPTION = 1_000
 
 
@@ -25,15 +28,22 @@ def add(pool: Pool, now: float, user: str, is_admin: bool, wanted: DomainAdd) ->
         raise Problem("bad_domain", "This is no domain that can be kept.", "Use the pesc_domain of this version.")
     if wanted.image is None:
         check_recipe(pool, wanted.recipe, wanted.name)
+    if wanted.image is not None and variants_of(wanted.recipe) is not None:
+        raise Problem("bad_domain", "An image that was brought in is one image; its recipe names variants.",
+                      "Add the Dockerfile itself: pesc_domain add NAME FILE.")
     named = NamedDomain("" if wanted.everybody else user, wanted.name, wanted.recipe, now, user, wanted.description)
     pool.domains[named.owner, named.name] = named
     pool.outcome.domains.add((named.owner, named.name))
-    key = key_of_recipe(wanted.recipe)
     if wanted.image is not None:
-        _take_image(pool, key, wanted, user, now)
+        _take_image(pool, key_of_recipe(wanted.recipe), wanted, user, now)
     elif wanted.build:
-        want(pool, key, wanted.recipe, wanted.name, user, now)
+        _want_all(pool, wanted.recipe, wanted.name, user, now)
     return _of_name(pool, named)
+
+
+def _want_all(pool: Pool, recipe: Recipe, name: str, user: str, now: float) -> None:
+    for part in parts_of(recipe, pool.filing.processors):
+        want(pool, part, name, user, now)
 
 
 def _take_image(pool: Pool, key: str, wanted: DomainAdd, user: str, now: float) -> None:
@@ -62,11 +72,15 @@ def remove(pool: Pool, now: float, user: str, is_admin: bool, name: str, everybo
         _say_why_not(pool, user, name)
         return
     pool.outcome.domains.add((owner, name))
-    key = key_of_recipe(named.recipe)
-    build = pool.builds.get(key)
-    used = users_of(pool, key) or any(key_of_recipe(other.recipe) == key for other in pool.domains.values())
-    if build is None or used:
-        return
+    kinds = pool.filing.processors
+    still_named = {part.key for other in pool.domains.values() for part in parts_of(other.recipe, kinds)}
+    for part in parts_of(named.recipe, kinds):
+        if part.key in pool.builds and part.key not in still_named and not users_of(pool, part.key):
+            _forget(pool, pool.builds[part.key])
+
+
+def _forget(pool: Pool, build: ImageBuild) -> None:
+    key = build.key
     if build.state is State.BUILDING and (machine := pool.machines.get(build.machine)) is not None:
         pool.outcome.send(machine.link, CancelBuild(key, build.attempt))
         pool.outcome.send(machine.link, AcknowledgeBuild(key, build.attempt))
@@ -88,12 +102,14 @@ def _say_why_not(pool: Pool, user: str, name: str) -> None:
 def build(pool: Pool, now: float, user: str, wanted: DomainBuild) -> DomainShown:
     """Have an image built before jobs need it; `again` if it failed before."""
     asked = resolved(pool, user, wanted.domain)
-    key = key_asked(asked)
     assert asked.recipe is not None
-    known = pool.builds.get(key)
-    if known is not None and known.state is State.FAILED and not wanted.again:
-        return _of_build(pool, known, asked)
-    return _of_build(pool, want(pool, key, asked.recipe, asked.name, user, now), asked)
+    parts = parts_of(asked.recipe, pool.filing.processors)
+    failed = any(part.key in pool.builds and pool.builds[part.key].state is State.FAILED for part in parts)
+    if wanted.again or not failed:
+        _want_all(pool, asked.recipe, asked.name, user, now)
+    found = _of_recipe(pool, asked.recipe, asked.name)
+    return msgspec.structs.replace(found, source="submitted", owner=found.owner or user,
+                                   dockerfile=asked.recipe.dockerfile, parameters=dict(asked.recipe.arguments))
 
 
 def shown(pool: Pool, user: str) -> list[DomainShown]:
@@ -101,10 +117,9 @@ def shown(pool: Pool, user: str) -> list[DomainShown]:
     names = [named for (owner, _), named in sorted(pool.domains.items()) if owner in ("", user)]
     found = [_of_name(pool, named) for named in names]
     found += [_of_entry(pool, name) for name in pool.store]
-    keys = {one.key for one in found}
-    found += [_of_build(pool, one, DomainAsked(one.name, one.recipe)) for _, one in sorted(pool.builds.items())
-              if one.key not in keys]
-    return found
+    recipes = [*(named.recipe for named in names), *(Recipe(entry.dockerfile) for entry in pool.store.values())]
+    keys = {part.key for recipe in recipes for part in parts_of(recipe, pool.filing.processors)}
+    return found + [_of_build(pool, one) for _, one in sorted(pool.builds.items()) if one.key not in keys]
 
 
 def one(pool: Pool, user: str, name: str) -> DomainShown:
@@ -116,14 +131,13 @@ def one(pool: Pool, user: str, name: str) -> DomainShown:
         return _of_entry(pool, name)
     keys = [key for key in pool.builds if len(name) >= 6 and key.startswith(name)]
     if len(keys) == 1:
-        found = pool.builds[keys[0]]
-        return _of_build(pool, found, DomainAsked(found.name, found.recipe))
+        return _of_build(pool, pool.builds[keys[0]])
     raise Problem("no_such_domain", f"There is no domain {name[:80]!r} in this pool.",
                   "See them all: pesc_domain list.")
 
 
 def _of_name(pool: Pool, named: NamedDomain) -> DomainShown:
-    found = _of_recipe(pool, key_of_recipe(named.recipe), named.name)
+    found = _of_recipe(pool, named.recipe, named.name)
     return msgspec.structs.replace(found, source="user" if named.owner else "pool", owner=named.owner,
                                    description=named.description, dockerfile=named.recipe.dockerfile,
                                    parameters=dict(named.recipe.arguments))
@@ -131,28 +145,32 @@ def _of_name(pool: Pool, named: NamedDomain) -> DomainShown:
 
 def _of_entry(pool: Pool, name: str) -> DomainShown:
     entry = pool.store[name]
-    key = key_asked(resolved_entry(name, entry.dockerfile))
-    found = _of_recipe(pool, key, name)
+    found = _of_recipe(pool, Recipe(entry.dockerfile), name)
     return msgspec.structs.replace(found, source="store", description=entry.description,
                                    languages=list(entry.languages), parameters=entry.defaults,
                                    dockerfile=entry.dockerfile)
 
 
-def resolved_entry(name: str, dockerfile: str) -> DomainAsked:
-    return DomainAsked(name, Recipe(dockerfile))
+def _of_build(pool: Pool, known: ImageBuild) -> DomainShown:
+    """An image that has no name, a variant, or a program."""
+    return msgspec.structs.replace(_of_state(pool, known, known.label if known.processor else known.name),
+                                   source="program" if known.making is not None else "submitted", owner=known.owner,
+                                   dockerfile=known.recipe.dockerfile, parameters=dict(known.recipe.arguments))
 
 
-def _of_build(pool: Pool, known: ImageBuild, asked: DomainAsked) -> DomainShown:
-    found = _of_recipe(pool, known.key, asked.name or known.name)
-    return msgspec.structs.replace(found, source="submitted", owner=known.owner, dockerfile=known.recipe.dockerfile,
-                                   parameters=dict(known.recipe.arguments))
+def _of_recipe(pool: Pool, recipe: Recipe, name: str) -> DomainShown:
+    """What is known of the images of a recipe; of several, of the one that tells most."""
+    known = [build for part in parts_of(recipe, pool.filing.processors)
+             if (build := pool.builds.get(part.key)) is not None]
+    if not known:
+        return DomainShown(name, key_of_recipe(recipe), "known", "")
+    telling = min(known, key=lambda build: TELLING.index(build.state))
+    variants = {build.processor: str(build.state) for build in known if build.processor}
+    return msgspec.structs.replace(_of_state(pool, telling, name), variants=variants)
 
 
-def _of_recipe(pool: Pool, key: str, name: str) -> DomainShown:
-    """What is known of the image of a recipe."""
-    known = pool.builds.get(key)
-    if known is None:
-        return DomainShown(name, key, "known", "")
+def _of_state(pool: Pool, known: ImageBuild, name: str) -> DomainShown:
+    key = known.key
     live = pool.live.get(key)
     waiting = sum(cluster.state.counts.idle for cluster in users_of(pool, key)) if known.state is not State.READY else 0
     if known.state is State.FAILED:
@@ -160,4 +178,5 @@ def _of_recipe(pool: Pool, key: str, name: str) -> DomainShown:
     return DomainShown(
         name, key, str(known.state), "", known.owner, machine=known.machine, step=live.step if live else 0,
         steps=live.steps if live else 0, instruction=live.instruction if live else "", image=known.image,
-        failed_step=known.failed_step, message=known.message, lines=known.lines, since=known.since, jobs=waiting)
+        failed_step=known.failed_step, message=known.message, lines=known.lines, since=known.since, jobs=waiting,
+        processor=known.processor, command=known.making.command if known.making is not None else "")

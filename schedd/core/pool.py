@@ -114,6 +114,8 @@ class Filing:
     rest_tickets: dict[int, Ticket] = field(default_factory=dict)
     filed: dict[tuple[int, int], int] = field(default_factory=dict)
     """The kind under which a job of a cluster of several kinds waits."""
+    processors: frozenset[str] = frozenset()
+    """The kinds that the machines have, or had."""
     windowed: set[int] = field(default_factory=set)
     """Clusters of several kinds: some of their rest is kept as rows."""
     ripe: set[int] = field(default_factory=set)

@@ -1,6 +1,7 @@
 """A new cluster comes in: it is checked again (the schedd trusts nobody), numbered, filed."""
 
 import math
+import posixpath
 import re
 
 import msgspec
@@ -8,7 +9,7 @@ import msgspec
 from contract.problems import Problem
 from contract.requests import Submission, Submitted, Totals
 from contract.vocabulary import MAX_BLOB_BYTES, MAX_KEY_CHARACTERS, MAX_REPETITIONS, HoldCode, JobStatus
-from dsl.classad import Ad, ClassAdSyntaxError
+from dsl.classad import UNDEFINED, Ad, ClassAdSyntaxError
 from dsl.submit import SubmitErrors
 from schedd.core.ads import job_ad
 from schedd.core.cluster import Cluster, ClusterRecord, ClusterState
@@ -21,6 +22,7 @@ MOST_EAGER = 100_000
 """Jobs that are made rows at once when priority or hold differ from job to job."""
 
 MOST_ATTRIBUTES = 5_000
+MOST_COMMAND_CHARACTERS = 20_000
 REMEMBERED_KEYS = 10_000
 SHA256 = re.compile(r"[0-9a-f]{64}")
 CURE = "Submit it with the pesc_submit of this version; see pesc_submit --dry-run."
@@ -122,6 +124,23 @@ def check_shape(submission: Submission) -> None:
                           f"At most {MAX_BLOB_BYTES} can be.")
 
 
+def _check_making(cluster: Cluster, now: float) -> None:
+    """A program that is made from its sources is one for all jobs, and all that it takes is known."""
+    varying = cluster.record.submission.varying
+    if cluster.ad.evaluate("PescBuild", now=now) in ("", UNDEFINED) and "build" not in varying:
+        return
+    making = cluster.needs.making if cluster.needs is not None else None
+    if making is None or not {"build", "process", "main", "initialdir"}.isdisjoint(varying):
+        raise Problem("bad_submission", "A build needs sources that travel and a domain, the same for all jobs.", CURE)
+    main = posixpath.normpath(making.main)
+    if not making.main or posixpath.isabs(main) or main.split("/")[0] in ("..", "."):
+        raise Problem("bad_submission", f"The build says that it makes {making.main[:80]!r}, which is no file below "
+                      "its folder.", CURE)
+    if len(making.command) > MOST_COMMAND_CHARACTERS or "\0" in making.command:
+        raise Problem("bad_submission", f"A build is a command of at most {MOST_COMMAND_CHARACTERS} characters.",
+                      "Put it into a script beside the sources.")
+
+
 def check_meaning(cluster: Cluster, now: float) -> None:
     """Every expression parses, and the first and last jobs can be described."""
     for name, text in cluster.record.submission.template.items():
@@ -132,6 +151,7 @@ def check_meaning(cluster: Cluster, now: float) -> None:
     if str(cluster.ad.evaluate("PescCheckpoint", now=now)).lower() == "process":
         raise Problem("bad_submission", "A dump of its processes (checkpoint = process) cannot be taken: no machine "
                       "advertises HasProcessCheckpoint yet.", "Let the program write its state to its checkpoint_dir.")
+    _check_making(cluster, now)
     for proc in {0, cluster.count - 1}:
         try:
             ad = job_ad(cluster, proc, None)

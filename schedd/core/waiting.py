@@ -36,6 +36,8 @@ class Kind:
     ad: Ad
     request: Amounts
     gpus: GpuRequest | None = None
+    processors: frozenset[str] | None = None
+    """Kinds for which all is built that these jobs need; None: for any."""
 
 
 @dataclass(slots=True)

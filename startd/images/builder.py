@@ -1,4 +1,4 @@
-"""Make the image of a recipe with the machine's own engine, and bring it to the pool.
+"""Make the image of a recipe with the machine's own engine, or a program in one, and bring it to the pool.
 
 The command line of Podman does the work: its log comes as it is printed, a build that is given
 up is one process group to end, and the same programs are there for whoever looks after it.
@@ -19,14 +19,17 @@ from dataclasses import dataclass
 
 import msgspec
 
-from contract.messages import Build, BuildEnded, Content, Image, TreeEntry
+from contract.messages import Build, BuildEnded, Content, Image, Making, TreeEntry
 from contract.vocabulary import INLINE_BYTES, RunId
 from dsl.dockerfile import check
 from startd.core.events import BuildOver, BuildSaid
 from startd.files.cache import Cache, Spoilt
+from startd.files.paths import BadPath, checked_name
 from startd.files.transfer import CannotTransfer, Transfer
-from startd.images import bases, pip
+from startd.images import bases, pip, programs
+from startd.images.carrier import Carrier
 from startd.images.engine import Engine, call, environment
+from startd.runtime.interface import NoImage
 
 log = logging.getLogger(__name__)
 
@@ -76,9 +79,10 @@ class _Inspected(msgspec.Struct):
 class Builder:
     """Builds of one startd, one at a time."""
 
-    def __init__(self, engine: Engine, state: str, cache: Cache, transfer: Transfer,
+    def __init__(self, engine: Engine, state: str, cache: Cache, transfer: Transfer, carrier: Carrier,
                  tell: Callable[[BuildSaid | BuildOver], None]) -> None:
         self._engine, self._cache, self._transfer, self._tell = engine, cache, transfer, tell
+        self._carrier = carrier
         self._state = f"{state}/builds"
         shutil.rmtree(self._state, ignore_errors=True)
         self._task: asyncio.Task[None] | None = None
@@ -107,12 +111,15 @@ class Builder:
         os.makedirs(folder, mode=0o700, exist_ok=True)
         progress, holder = _Progress(), self._cache.new_holder()
         try:
-            image = await self._make(build, folder, holder, progress)
-            end = BuildEnded(build.key, build.attempt, image)
+            if build.making is not None:
+                product = await self._make_program(build, build.making, folder, holder, progress)
+                end = BuildEnded(build.key, build.attempt, product=product)
+            else:
+                end = BuildEnded(build.key, build.attempt, await self._make(build, folder, holder, progress))
         except CannotBuild as error:
             end = BuildEnded(build.key, build.attempt, step=error.step, message=str(error),
                              lines=progress.lines[-LAST_LINES:], blames_machine=error.blames_machine)
-        except (CannotTransfer, Spoilt, OSError) as error:
+        except (CannotTransfer, Spoilt, BadPath, NoImage, OSError) as error:
             end = BuildEnded(build.key, build.attempt, message=str(error), lines=progress.lines[-LAST_LINES:],
                              blames_machine=True)
         except asyncio.CancelledError:
@@ -131,7 +138,7 @@ class Builder:
             self._print(build, progress, f"{words}\n".encode())
 
         recipe = build.recipe
-        context = await self._context(build, folder, holder)
+        context = await self._context(recipe.context, folder, holder)
         dockerfile = f"{folder}/Dockerfile"
         _write(dockerfile, recipe.dockerfile.encode())
         for name in dict.fromkeys(check(recipe.dockerfile, arguments=recipe.arguments).bases):
@@ -140,8 +147,7 @@ class Builder:
                     await bases.provide(self._engine, name, f"{folder}/{name}", say)
                 except bases.NoBase as error:
                     raise CannotBuild(f"{name} could not be made here: {error}", f"FROM {name}", True) from None
-        # Podman's own choice is a network of the build's own, behind the machine's.
-        options = await pip.options(f"{self._state}/pip") if build.network else ["--network=none"]
+        options = await self._network(build)
         options += [f"--build-arg={name}={value}" for name, value in recipe.arguments.items()]
         identity = f"{folder}/image-id"
         await self._run(build, progress, [
@@ -151,10 +157,47 @@ class Builder:
         say(f"The image is {image_id}; it is brought to the pool.")
         return await self._bring(image_id, f"{folder}/layout")
 
-    async def _context(self, build: Build, folder: str, holder: RunId) -> str:
-        """The folder that is copied from."""
-        context = build.recipe.context
-        if context is None:
+    async def _make_program(self, build: Build, making: Making, folder: str, holder: RunId,
+                            progress: _Progress) -> Content:
+        """Run the command on a copy of the sources, closed in as every build; what it leaves is the program."""
+        if build.image is None:
+            raise CannotBuild("The image of its domain is not known.", "", True)
+        await self._carrier.bring(build.image)
+        context = await self._context(making.sources, folder, holder)
+        if not making.sources.tree:
+            await self._transfer.run(lambda: _lay_alone(making.name, self._cache.path(making.sources.sha256), context))
+        dockerfile, made = f"{folder}/Dockerfile", f"{folder}/made"
+        _write(dockerfile, programs.dockerfile(build.image.id, making.command, build.processor).encode())
+        identity = f"{folder}/image-id"
+        try:
+            await self._run(build, progress, [
+                self._engine.podman, "build", "--format=oci", "--layers=false", "--no-cache", "--force-rm",
+                f"--file={dockerfile}", f"--iidfile={identity}", f"--output=type=local,dest={made}",
+                *await self._network(build), context])
+        except CannotBuild as error:
+            raise CannotBuild(str(error), programs.step_named(error.step, making.command),
+                              error.blames_machine) from None
+        finally:
+            if made_image := _read_if_there(identity):
+                await call([self._engine.podman, "rmi", "--force", made_image])
+        try:
+            found = await self._transfer.run(lambda: programs.found(made, making.main))
+        except programs.NotMade as error:
+            raise CannotBuild(str(error), making.command) from None
+        self._print(build, progress, f"It made {making.main}; it is brought to the pool.\n".encode())
+        for path, entry in found:
+            await self._transfer.upload(entry.sha256, path, entry.size)
+        return await self._bring_list([entry for _, entry in found], f"{folder}/made.json")
+
+    async def _network(self, build: Build) -> list[str]:
+        """Podman's own choice is a network of the build's own, behind the machine's."""
+        return await pip.options(f"{self._state}/pip") if build.network else ["--network=none"]
+
+    async def _context(self, context: Content | None, folder: str, holder: RunId) -> str:
+        """The folder that is copied from; for a single file, an empty one."""
+        if context is not None and not context.tree:
+            await self._transfer.fetch_contents(lambda: self._cache.lacking_of(holder, context))
+        if context is None or not context.tree:
             os.mkdir(f"{folder}/context")
             return f"{folder}/context"
         await self._transfer.fetch_contents(lambda: self._cache.lacking_of(holder, context))
@@ -200,11 +243,16 @@ class Builder:
         entries = await self._transfer.run(lambda: entries_of(layout))
         for entry in entries:
             await self._transfer.upload(entry.sha256, f"{layout}/{entry.path}", entry.size)
+        return Image(image_id, await self._bring_list(entries, f"{layout}.json"), inspected.Size,
+                     inspected.Architecture)
+
+    async def _bring_list(self, entries: list[TreeEntry], path: str) -> Content:
+        """The list that makes a tree of contents that the pool has."""
         encoded = msgspec.json.encode(entries)
         sha256 = hashlib.sha256(encoded).hexdigest()
-        _write(f"{layout}.json", encoded)
-        await self._transfer.upload(sha256, f"{layout}.json", len(encoded))
-        return Image(image_id, Content(sha256, len(encoded), tree=True), inspected.Size, inspected.Architecture)
+        _write(path, encoded)
+        await self._transfer.upload(sha256, path, len(encoded))
+        return Content(sha256, len(encoded), tree=True)
 
     async def _with_log(self, end: BuildEnded, progress: _Progress) -> BuildEnded:
         """The whole log goes with the end, or before it if it is large."""
@@ -234,6 +282,12 @@ def entries_of(layout: str) -> list[TreeEntry]:
     return sorted(entries, key=lambda entry: entry.path)
 
 
+def _lay_alone(name: str, source: str, folder: str) -> None:
+    place = f"{folder}/{checked_name(name)}"
+    shutil.copyfile(source, place)
+    os.chmod(place, 0o644)
+
+
 def _write(path: str, content: bytes) -> None:
     with open(path, "wb") as file:
         file.write(content)
@@ -242,6 +296,13 @@ def _write(path: str, content: bytes) -> None:
 def _read(path: str) -> str:
     with open(path, encoding="utf-8") as file:
         return file.read()
+
+
+def _read_if_there(path: str) -> str:
+    try:
+        return _read(path).strip()
+    except OSError:
+        return ""
 
 
 def _failure(progress: _Progress, status: int) -> CannotBuild:

@@ -34,6 +34,52 @@ def test_the_example_is_built_and_runs_in_its_image(pool):
     assert outputs.read_text() == "Hello, dana.\nHello, lee.\n"
 
 
+def test_a_program_in_c_is_compiled_once_for_this_kind_of_processor(pool):
+    shutil.copytree(EXAMPLES / "build", pool.folder / "build")
+    answer = pool("submit", "walk.pesc", "--wait", "--json", folder=pool.folder / "build")
+    assert answer.code == 0, answer
+    lines = (pool.folder / "build" / answer.json["folder"] / "output.txt").read_text().splitlines()
+    assert [line.rpartition(" ended ")[0] for line in lines] == [f"walk {rank}" for rank in range(4)]
+    again = pool("submit", "walk.pesc", "--wait", "--json", folder=pool.folder / "build")
+    assert again.code == 0, again
+    programs = [one for one in pool("domain", "list", "--json").json if one["source"] == "program"]
+    assert [(one["state"], one["command"].split()[0]) for one in programs] == [("ready", "gcc")]
+
+
+def test_a_program_is_made_from_a_folder_in_the_image_of_its_domain(pool):
+    (pool.folder / "sources").mkdir()
+    pool.write("sources/made.sh", "#!/bin/sh\ncat /pesc/app/word > $PESC_OUTPUT_DIR/output.txt\n")
+    pool.write("sources/make.py", "import os, pathlib, shutil\n"
+               "pathlib.Path('out').mkdir()\n"
+               "shutil.copy('made.sh', 'out/made')\n"
+               "os.chmod('out/made', 0o755)\n"
+               "pathlib.Path('word').write_text(os.environ['PESC_MICROARCH'] + open('/base-word').read())\n")
+    pool.write("folder.pesc", "process = sources\nbuild = python3 make.py\nmain = out/made\ndockerfile @=END\n"
+                              "FROM base\nRUN echo :here > /base-word\n@END\n")
+    answer = pool("submit", "folder.pesc", "--wait", "--json")
+    assert answer.code == 0, answer
+    said = (pool.folder / answer.json["folder"] / "output.txt").read_text()
+    assert said.startswith(("x86-64", "aarch64"))
+    assert said.endswith(":here\n")
+
+
+def test_a_program_that_cannot_be_made_holds_its_jobs_with_the_command_and_its_last_lines(pool):
+    pool.write("broken.c", "int main( {\n")
+    pool.write("broken.pesc", "process = broken.c\nbuild = echo broken.c:1: error >&2; exit 4\ndockerfile @=END\n"
+                              "FROM base\n@END\n")
+    pool.write("nothing.pesc", "process = broken.c\nbuild = cp broken.c other; chmod +x other\nmain = program\n"
+                               "dockerfile @=END\nFROM base\n@END\n")
+    reasons = []
+    for name in ("broken", "nothing"):
+        cluster = pool("submit", f"{name}.pesc", "--json").json["cluster"]
+        pool.until(cluster, "held")
+        reasons.append(pool("q", str(cluster), "-af", "HoldReason").out)
+        assert pool("rm", str(cluster)).code == 0
+    assert "could not be built at the step echo broken.c:1: error >&2; exit 4" in reasons[0]
+    assert "Its last lines: " in reasons[0] and "broken.c:1: error" in reasons[0]
+    assert "It ended well and made no file program; it made other: write main = other" in reasons[1]
+
+
 def test_a_build_that_fails_holds_its_jobs_with_the_step_and_its_last_lines(pool):
     assert pool("domain", "add", "bad", pool.write("Bad.Dockerfile", "FROM base\nRUN echo no luck; exit 3\n"),
                 "--wait").code == 1

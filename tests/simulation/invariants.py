@@ -13,6 +13,8 @@ from contract.vocabulary import JobStatus, Phase
 from schedd.core.cluster import COUNTER, Cluster
 from schedd.core.domains import State
 from schedd.core.job import FINAL, IDLE, REMOVED, SUSPENDED, UNDER_WAY, Job
+from schedd.core.machine import Machine
+from schedd.core.needs import ANY
 from schedd.core.pool import Pool
 from startd.core.startd import StartdCore
 from tests.simulation.picture import waiting
@@ -116,13 +118,18 @@ def images_are_built_once(world: "World", pool: Pool) -> None:
         if build.image is not None:
             world.ready[build.key] = build.image
     for cluster in pool.clusters.values():
-        if not _has_its_image(pool, cluster) and any(job.run is not None for job in cluster.jobs.values()):
-            raise world.story.violated("a job runs without its image", (cluster.id,))
+        for job in cluster.jobs.values():
+            if job.run is not None and job.run.machine in pool.machines and not _has_its_image(
+                    pool, cluster, pool.machines[job.run.machine]):
+                raise world.story.violated("a job runs without its image", (cluster.id,))
 
 
-def _has_its_image(pool: Pool, cluster: Cluster) -> bool:
-    build = pool.builds.get(cluster.domain_key)
-    return not cluster.domain_key or (build is not None and build.state is State.READY)
+def _has_its_image(pool: Pool, cluster: Cluster, machine: Machine) -> bool:
+    if cluster.needs is None:
+        return True
+    builds = [pool.builds.get(part.key) for part in cluster.needs.parts(
+        machine.processor if cluster.needs.by_processor else ANY)]
+    return bool(builds) and all(build is not None and build.state is State.READY for build in builds)
 
 
 def who_waits_is_in_line_once(world: "World", pool: Pool) -> None:
@@ -132,7 +139,8 @@ def who_waits_is_in_line_once(world: "World", pool: Pool) -> None:
         if times > 1:
             raise world.story.violated(f"a job waits in line {times} times", key)
     for cluster in pool.clusters.values():
-        if not _has_its_image(pool, cluster):
+        if cluster.needs is not None and not any(
+                _has_its_image(pool, cluster, machine) for machine in pool.machines.values()):
             continue
         idle = {proc for proc, job in cluster.jobs.items() if job.waits}
         if cluster.state.rest_status == IDLE and cluster.id not in pool.filing.windowed:

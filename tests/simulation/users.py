@@ -120,7 +120,8 @@ class Users:
     def any_domain(self) -> DomainAsked | None:
         if not self.world.domains or self.world.random.random() < 0.3:
             return None
-        return DomainAsked("", Recipe(f"FROM base\n# {self.world.random.randrange(4)}\n"))
+        kinds = self.world.random.choice(["", "", "ARG PESC_MICROARCH=x86-64-v2,x86-64-v4\n", "ARG PESC_MICROARCH\n"])
+        return DomainAsked("", Recipe(f"FROM base\n{kinds}# {self.world.random.randrange(3)}\n"))
 
     def asks_for_gpus(self, seconds: str) -> tuple[str, str, dict[str, str]]:
         """Alone, with a share that is said, with one that is learned, or with more than was said."""

@@ -265,7 +265,8 @@ class World:
         gpus = gpus_of(number) if kind == "gpu" else ()
         return Machine(self, f"m{number}", Amounts(float(2 + number % 3), memory, 1_000_000, gpus),
                        {"Kind": f'"{kind}"', "Memory": str(memory), "OpSys": '"LINUX"',
-                        **({"HasContainerBuild": "true"} if self.domains else {})})
+                        **({"HasContainerBuild": "true", "Microarch": f'"x86_64-v{2 + number % 3}"'}
+                           if self.domains else {})})
 
     def _begin_troubles(self) -> None:
         f, random = self.faults, self.random

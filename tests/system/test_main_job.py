@@ -10,8 +10,9 @@ import sys
 import pytest
 
 EXAMPLES = pathlib.Path(__file__).parents[2] / "examples"
-FOLDERS = sorted(path.name for path in EXAMPLES.iterdir() if path.is_dir() and path.name not in ("editor", "domain"))
-"""All that need no containers; `domain` runs in tests/rootless."""
+ELSEWHERE = ("build", "domain", "editor")
+FOLDERS = sorted(path.name for path in EXAMPLES.iterdir() if path.is_dir() and path.name not in ELSEWHERE)
+"""All that need no containers; `build` and `domain` run in tests/rootless."""
 
 SHOW = '''
 import argparse, json, os, pathlib

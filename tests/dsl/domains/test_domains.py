@@ -23,7 +23,7 @@ def test_a_ready_domain_has_no_mistake_and_says_what_its_parameters_are_for(entr
 
 def test_the_store_has_what_laboratories_ask_for():
     assert {entry.name for entry in ENTRIES} == {
-        "base", "base-debian", "python", "scipy", "r", "java", "c", "julia", "octave", "pytorch"}
+        "base", "base-debian", "python", "scipy", "r", "java", "c", "julia", "octave", "pytorch", "rust"}
 
 
 def test_the_same_content_has_the_same_key_however_it_is_written():

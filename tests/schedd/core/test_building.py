@@ -253,7 +253,7 @@ def test_a_name_means_its_recipe_of_the_moment_it_was_submitted(lab):
     lab.do(named.add, "dana", False, DomainAdd("study", RECIPE))
     lab.submit(domain=DomainAsked("study"))
     lab.do(named.add, "dana", False, DomainAdd("study", Recipe("FROM base\nRUN other\n")))
-    assert lab.pool.clusters[1].domain_key == KEY
+    assert lab.pool.clusters[1].needs.parts("")[0].key == KEY
 
 
 def test_ones_own_name_goes_before_the_pools_and_that_before_the_stores(lab):

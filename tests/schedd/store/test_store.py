@@ -70,7 +70,7 @@ def test_domains_and_their_builds_are_there_again(lab, with_store):
     with_store(lab.save)
     pool = restore("lab", Settings(), with_store(Store.load), lab.now)
     assert (pool.builds, pool.domains) == (lab.pool.builds, lab.pool.domains)
-    assert pool.builds[pool.clusters[1].domain_key].state == "building"
+    assert pool.builds[pool.clusters[1].needs.parts("")[0].key].state == "building"
     assert pool.filing.waiting.lines() == []
 
 
