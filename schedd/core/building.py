@@ -191,7 +191,7 @@ def _fail(pool: Pool, build: ImageBuild, ended: BuildEnded, now: float) -> None:
 def why_failed(build: ImageBuild) -> str:
     """For people: which step failed, and its last lines."""
     at = f" at the step {build.failed_step}" if build.failed_step else ""
-    last = " | ".join(line.strip() for line in build.lines[-4:])
+    last = " | ".join(line.strip() for line in build.lines[-6:])
     return (f"The {build.what} could not be built{at}: {build.message}. Its last lines: {last} (all of it: "
             f"pesc_domain log {build.handle}; to try again, release the jobs)")
 

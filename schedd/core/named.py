@@ -153,9 +153,12 @@ def _of_entry(pool: Pool, name: str) -> DomainShown:
 
 def _of_build(pool: Pool, known: ImageBuild) -> DomainShown:
     """An image that has no name, a variant, or a program."""
-    return msgspec.structs.replace(_of_state(pool, known, known.label if known.processor else known.name),
-                                   source="program" if known.making is not None else "submitted", owner=known.owner,
-                                   dockerfile=known.recipe.dockerfile, parameters=dict(known.recipe.arguments))
+    # What is made for a kind of processor is found by its key; its name may mean several.
+    return msgspec.structs.replace(
+        _of_state(pool, known, "" if known.processor else known.name),
+        source="program" if known.making is not None else "submitted", owner=known.owner,
+        description=known.label if known.processor else "", dockerfile=known.recipe.dockerfile,
+        parameters=dict(known.recipe.arguments))
 
 
 def _of_recipe(pool: Pool, recipe: Recipe, name: str) -> DomainShown:

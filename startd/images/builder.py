@@ -38,6 +38,7 @@ LAST_LINES = 20
 MOST_LOG_BYTES = 1 << 20
 TAG = "localhost/pesc-domain"
 
+OF_THE_ENGINE = re.compile(r"(?:\[\d+/\d+\] )?STEP \d+/\d+: |Error: building at STEP |--> |COMMIT ")
 STEP = re.compile(r"STEP (\d+)/(\d+): (.*)")
 FAILED_STEP = re.compile(r'building at STEP "(.*?)": (.*)', re.DOTALL)
 NO_REGISTRY = re.compile(r"pinging container registry (\S+?):|(?:Get|Head) \"https?://([^/\"]+)", re.IGNORECASE)
@@ -68,6 +69,11 @@ class _Progress:
     @property
     def lines(self) -> list[str]:
         return [line for line in self.log.decode("utf-8", "replace").splitlines() if line.strip()]
+
+    @property
+    def last_lines(self) -> list[str]:
+        """Of what was printed, without what the engine says of itself."""
+        return [line for line in self.lines if not OF_THE_ENGINE.match(line)][-LAST_LINES:]
 
 
 class _Inspected(msgspec.Struct):
@@ -118,7 +124,7 @@ class Builder:
                 end = BuildEnded(build.key, build.attempt, await self._make(build, folder, holder, progress))
         except CannotBuild as error:
             end = BuildEnded(build.key, build.attempt, step=error.step, message=str(error),
-                             lines=progress.lines[-LAST_LINES:], blames_machine=error.blames_machine)
+                             lines=progress.last_lines, blames_machine=error.blames_machine)
         except (CannotTransfer, Spoilt, BadPath, NoImage, OSError) as error:
             end = BuildEnded(build.key, build.attempt, message=str(error), lines=progress.lines[-LAST_LINES:],
                              blames_machine=True)
@@ -316,5 +322,6 @@ def _failure(progress: _Progress, status: int) -> CannotBuild:
                            "What is made of base or base-debian needs none: see pesc_domain show NAME for a parameter "
                            "base_image.", progress.instruction)
     if step := FAILED_STEP.search(error):
-        return CannotBuild(step[2].strip()[:500] or f"exit status {status}", step[1][:300])
+        why = step[2].strip().removeprefix("while running runtime: ")
+        return CannotBuild(why[:500] or f"exit status {status}", step[1][:300])
     return CannotBuild(error[:500] or f"Podman ended with status {status}.", progress.instruction)

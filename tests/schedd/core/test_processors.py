@@ -192,6 +192,7 @@ def test_jobs_are_held_with_the_command_that_failed(lab):
     assert f"pesc_domain log {build.key[:12]}" in reason
     shown = named.one(lab.pool, "dana", build.key[:12])
     assert (shown.source, shown.command, shown.processor) == ("program", "make sim", "x86-64-v3")
+    assert (shown.name, shown.description) == ("", "sim for x86-64-v3")
     lab.act("release", str(cluster))
     assert [again.attempt for again in said(lab, link, Build)] == [2]
 
