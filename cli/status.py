@@ -18,7 +18,7 @@ pesc_status -constraint 'Cpus >= 4' -af Name Cpus Memory
 """
 HEADING = ("Name", "OpSys", "Arch", "State", "Activity", "LoadAv", "Mem", "Cpus")
 ATTRIBUTES = ("Name OpSys Arch State Activity LoadAvg TotalLoadAvg Memory FreeMemory Cpus FreeCpus "
-              "PescOwnerStep PescOwnerWhy PescOwnerSince GPUs FreeGPUs PescGpuProblems").split()
+              "PescOwnerStep PescOwnerWhy PescOwnerSince GPUs FreeGPUs PescGpuProblems PescCdiProblems").split()
 
 OWNER_STEPS = {
     "no_new_work": "no new jobs start there",
@@ -99,11 +99,12 @@ def owners_notes(ads: Iterable[Ad], now: float) -> str:
 
 
 def gpu_notes(ads: Iterable[Ad]) -> str:
-    """A line for every GPU that a machine does not offer, and why."""
+    """A line for every GPU that a machine does not offer, and for what is wrong with its CDI specifications."""
     return "\n".join(
-        f"{_text(ad, 'Name')}: not offered: {plain(str(problem), 200)}"
-        for ad in sorted(ads, key=lambda ad: str(get(ad, "Name", "")))
-        if isinstance(problems := get(ad, "PescGpuProblems"), list) and get(ad, "State") != "Offline"
+        f"{_text(ad, 'Name')}: {said}: {plain(str(problem), 300)}"
+        for ad in sorted(ads, key=lambda ad: str(get(ad, "Name", ""))) if get(ad, "State") != "Offline"
+        for name, said in (("PescGpuProblems", "not offered"), ("PescCdiProblems", "not used"))
+        if isinstance(problems := get(ad, name), list)
         for problem in problems)
 
 

@@ -46,6 +46,7 @@ from startd.monitors.nvml import Gpus
 from startd.monitors.owner import OwnerWatch, attributes
 from startd.ownerpolicy import OwnerSettings, WrongSettings, owner_settings
 from startd.runtime.choose import RUNTIMES, choose
+from startd.runtime.gpudevices import Injector
 
 log = logging.getLogger("startd")
 
@@ -121,12 +122,16 @@ async def serve(settings: Settings, folder: str) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, leave.set)
     identity = _identity(folder)
-    gpus = await _find_gpus(settings)
+    gpus = GpuWatch(Gpus(chosen=settings.gpus), settings.gpu_limit)
+    injector = Injector(folder, gpus.numbers)
     try:
-        runtime = await choose(settings.runtime, folder, identity)
+        runtime = await choose(settings.runtime, folder, identity, injector)
     except CannotContain as error:
         sys.exit(f"pesc_startd: no containers here: {error}.\n"
                  "  See what is missing: pesc_startd --doctor. To do without: --runtime process.")
+    if runtime.contains:
+        gpus.why_not = injector.why_not
+    await _find(gpus)
     offered = replace(machine.amounts(settings.offer, folder), gpus=gpus.parts())
     fixed = machine.fixed(settings.name, offered, settings.start)
     engine = await builders_engine() if runtime.contains else None
@@ -136,7 +141,8 @@ async def serve(settings: Settings, folder: str) -> None:
     watch = OwnerWatch(settings.owner.roots)
 
     def see(busy: bool) -> dict[str, str]:
-        return (fixed | machine.changing(busy) | gpus.attributes()
+        shown = injector.attributes(part.device for part in gpus.parts()) if runtime.contains else {}
+        return (fixed | machine.changing(busy) | gpus.attributes() | shown
                 | attributes(watch.look(), os.cpu_count() or 1) | runtime.attributes)
 
     core = StartdCore.restore(journal.read(), settings.name, identity, offered, see(False),
@@ -156,12 +162,10 @@ async def serve(settings: Settings, folder: str) -> None:
     log.info("startd %s ends", settings.name, extra={"machine": settings.name, "kept": len(core.runs)})
 
 
-async def _find_gpus(settings: Settings) -> GpuWatch:
+async def _find(gpus: GpuWatch) -> None:
     """Look before the first Hello; a driver that takes its time is not waited for, its GPUs are told later."""
-    gpus = GpuWatch(Gpus(chosen=settings.gpus), settings.gpu_limit)
     with suppress(TimeoutError):
         await asyncio.wait_for(gpus.look(), FIND_GPUS_SECONDS)
-    return gpus
 
 
 class _Which:

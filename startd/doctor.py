@@ -10,6 +10,7 @@ import getpass
 import os
 import shutil
 import sys
+import tempfile
 from collections.abc import Awaitable, Callable
 from enum import StrEnum
 from typing import Any
@@ -17,8 +18,9 @@ from typing import Any
 import msgspec
 
 from startd.images.engine import BESIDE_PATH, CannotContain, Engine, call, find_programs
+from startd.monitors.nvml import Gpus
 from startd.runtime import cgroups, seccomp
-from startd.runtime.gpudevices import driver_libraries
+from startd.runtime.gpudevices import CURE, Injector, NoDevice
 from startd.runtime.trial import prove
 
 ENOUGH_BYTES = 2 * 1024**3
@@ -76,15 +78,15 @@ async def findings_of(state: str) -> list[Finding]:
         engine = find_programs()
     except CannotContain as error:
         findings.append(Finding("programs", State.BAD, str(error), "Install what is named, then ask again."))
-        return [*findings, _system_calls(), _gpus()]
+        return [*findings, _system_calls(), *_gpus()]
     findings.append(Finding("programs", State.GOOD, f"{engine.podman}, {engine.crun}, {engine.init}"))
     findings.append(_busybox())
     if findings[0].state is State.BAD:  # what an ordinary user can do is not for root to try
-        return [*findings, _system_calls(), _gpus()]
+        return [*findings, _system_calls(), *_gpus()]
     checks: tuple[Callable[[Engine], Awaitable[Finding]], ...] = (_ranges, _storage, _crun)
     for check in checks:
         findings.append(await check(engine))
-    findings += [_system_calls(), _groups(), _network(), _gpus()]
+    findings += [_system_calls(), _groups(), _network(), *_gpus()]
     findings.append(await _trial(engine, state))
     return findings
 
@@ -128,17 +130,48 @@ def _disk(state: str) -> Finding:
     return Finding("disk", State.GOOD, words)
 
 
-def _gpus() -> Finding:
+def _gpus() -> list[Finding]:
+    """Whether they answer, and whether containers can be shown them."""
     if not os.path.exists("/dev/nvidiactl"):
-        return Finding("GPUs", State.GOOD, "there are none of NVIDIA's")
+        return [Finding("GPUs", State.GOOD, "there are none of NVIDIA's")]
     if not os.access("/dev/nvidiactl", os.R_OK | os.W_OK):
-        return Finding("GPUs", State.NOTE, "this user may not open /dev/nvidiactl",
-                       "As root: usermod --append --groups video,render USER.")
-    lacking = [name for name in ("libcuda.so.1", "libnvidia-ml.so.1") if name not in driver_libraries()]
-    if lacking:
-        return Finding("GPUs", State.NOTE, f"{' and '.join(lacking)} of the driver cannot be found, nor shown to jobs",
-                       "As root: install the driver's libraries (libcuda1, libnvidia-ml1), then: ldconfig.")
-    return Finding("GPUs", State.GOOD, "can be shown to containers, with the driver's libraries")
+        return [Finding("GPUs", State.NOTE, "this user may not open /dev/nvidiactl",
+                        "As root: usermod --append --groups video,render USER.")]
+    look = Gpus().look()
+    if look.problems or not look.devices:
+        return [Finding("GPUs", State.NOTE, " ".join(look.problems) or "NVIDIA's library finds none",
+                        "See what this says: nvidia-smi. The driver's libraries (libnvidia-ml1) belong to its kernel "
+                        "module: after a change of one of them, restart the machine.")]
+    numbers = {device.uuid: device.number for device in look.devices}
+    with tempfile.TemporaryDirectory() as scratch:
+        return [Finding("GPUs", State.GOOD, f"{len(numbers)} answer"),
+                injection(list(numbers), Injector(scratch, lambda: numbers))]
+
+
+def injection(uuids: list[str], injector: Injector) -> Finding:
+    """How containers are shown these GPUs; their device files are opened, as a program would."""
+    check = "GPU injection"
+    made_anew = f"As root: {CURE} (of the package nvidia-container-toolkit; again after every change of the driver)."
+    by: set[str] = set()
+    for uuid in uuids:
+        try:
+            shown = injector.show([uuid])
+            by.add(shown.by)
+            for bind in shown.binds:
+                if bind.device:
+                    os.close(os.open(bind.outside, os.O_RDWR | os.O_CLOEXEC | os.O_NONBLOCK))
+        except NoDevice as error:
+            return Finding(check, State.NOTE, str(error), made_anew)
+        except OSError as error:
+            return Finding(check, State.NOTE, f"{error.filename} of {uuid} cannot be opened: {error.strerror}",
+                           "As root: usermod --append --groups video,render USER.")
+    wrong = injector.problems(uuids)
+    if wrong:
+        return Finding(check, State.NOTE, f"by device files and the driver's libraries, because {' '.join(wrong)}"
+                       if "driver" in by else " ".join(wrong), made_anew)
+    how = "by device files and the driver's libraries; there is no CDI specification" if by == {"driver"} else \
+        f"by CDI, {', '.join(sorted(by))}"
+    return Finding(check, State.GOOD, how)
 
 
 # --- the engine --------------------------------------------------------------------------

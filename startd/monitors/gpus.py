@@ -13,8 +13,9 @@ import re
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
+from dataclasses import replace
 
 from contract.messages import GpuPart
 from contract.vocabulary import RunId
@@ -44,6 +45,9 @@ class GpuWatch:
     """Looks from a thread: a driver that hangs holds up nothing else."""
 
     def __init__(self, gpus: Gpus, limit: float = LIMIT) -> None:
+        self.why_not: Callable[[str], str | None] = lambda uuid: None
+        """Why a GPU cannot be given to a run, though the driver is content with it; None: it can."""
+        self._numbers: dict[str, str] = {}
         self._gpus = gpus
         self._limit = limit
         self._last = Look()
@@ -73,6 +77,10 @@ class GpuWatch:
         return tuple(GpuPart(device.uuid, max(1, int((device.memory_mib or 0) * self._limit)), self._may_share(device))
                      for device in self._seen().devices)
 
+    def numbers(self) -> dict[str, str]:
+        """By UUID, the number that the driver gives to each."""
+        return self._numbers
+
     def attributes(self) -> dict[str, str]:
         """The same and more for the machine's ad, as ClassAd texts."""
         seen = self._seen()
@@ -96,12 +104,20 @@ class GpuWatch:
 
     def _look_beside(self, loop: asyncio.AbstractEventLoop, answer: "asyncio.Future[Look]") -> None:
         try:
-            found = self._gpus.look()
+            found = self._without_useless(self._gpus.look())
         except Exception as error:
             log.exception("the GPUs cannot be looked at")
             found = Look(problems=(f"The GPUs cannot be looked at: {type(error).__name__}: {error}",))
         with suppress(RuntimeError):   # the loop is closed: nobody wants to know any more
             loop.call_soon_threadsafe(_answer, answer, found)
+
+    def _without_useless(self, found: Look) -> Look:
+        self._numbers = {device.uuid: device.number for device in found.devices}
+        why = {device.uuid: self.why_not(device.uuid) for device in found.devices}
+        useful = tuple(device for device in found.devices if why[device.uuid] is None)
+        problems = (f"GPU {device.number} ({device.uuid}): {why[device.uuid]}"
+                    for device in found.devices if why[device.uuid] is not None)
+        return replace(found, devices=useful, problems=(*found.problems, *problems))
 
     def _seen(self) -> Look:
         if self._looking is not None and time.monotonic() - self._looking_since > HUNG_SECONDS:

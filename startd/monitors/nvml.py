@@ -48,6 +48,8 @@ class Device:
     name: str
     memory_mib: int | None
     capability: float
+    number: str = ""
+    """By the driver's order: 0; of a slice 0:1."""
     is_slice: bool = False
     utilization: int | None = None
     """Per cent."""
@@ -122,7 +124,7 @@ def _look(nvml: Nvml, chosen: frozenset[str] | None) -> Look:
         try:
             handle = nvml.nvmlDeviceGetHandleByIndex(index)
             name = f"{index} ({uuid})" if (uuid := nvml.nvmlDeviceGetUUID(handle)) else name
-            for device in _devices(nvml, handle, uuid):
+            for device in _devices(nvml, handle, uuid, str(index)):
                 seen |= (names := {str(index), uuid, device.uuid})
                 if chosen is None or names & chosen:
                     devices.append(device)
@@ -135,7 +137,7 @@ def _look(nvml: Nvml, chosen: frozenset[str] | None) -> Look:
                 _unless_unsupported(nvml, nvml.nvmlSystemGetCudaDriverVersion) or 0)
 
 
-def _devices(nvml: Nvml, handle: Any, uuid: str) -> Iterator[Device]:
+def _devices(nvml: Nvml, handle: Any, uuid: str, number: str) -> Iterator[Device]:
     """The GPU itself or, where it is cut into slices, these: then it can be given to nobody whole."""
     major, minor = nvml.nvmlDeviceGetCudaComputeCapability(handle)
     capability = float(f"{major}.{minor}")
@@ -143,20 +145,22 @@ def _devices(nvml: Nvml, handle: Any, uuid: str) -> Iterator[Device]:
     utilization = None if rates is None else int(rates.gpu)
     mode = _unless_unsupported(nvml, partial(nvml.nvmlDeviceGetMigMode, handle))
     if not mode or not mode[0]:
-        yield _device(nvml, handle, uuid, capability, utilization, is_slice=False)
+        yield _device(nvml, handle, uuid, number, capability, utilization, is_slice=False)
         return
-    for number in range(min(nvml.nvmlDeviceGetMaxMigDeviceCount(handle), MOST_MIG_SLICES)):
-        part = _unless_unsupported(nvml, partial(nvml.nvmlDeviceGetMigDeviceHandleByIndex, handle, number))
+    for place in range(min(nvml.nvmlDeviceGetMaxMigDeviceCount(handle), MOST_MIG_SLICES)):
+        part = _unless_unsupported(nvml, partial(nvml.nvmlDeviceGetMigDeviceHandleByIndex, handle, place))
         if part is not None:       # else this slice is not made
-            yield _device(nvml, part, nvml.nvmlDeviceGetUUID(part), capability, None, is_slice=True)
+            name = f"{number}:{place}"
+            yield _device(nvml, part, nvml.nvmlDeviceGetUUID(part), name, capability, None, is_slice=True)
 
 
-def _device(nvml: Nvml, handle: Any, uuid: str, capability: float, utilization: int | None, is_slice: bool) -> Device:
+def _device(nvml: Nvml, handle: Any, uuid: str, number: str, capability: float, utilization: int | None,
+            is_slice: bool) -> Device:
     memory = _unless_unsupported(nvml, partial(nvml.nvmlDeviceGetMemoryInfo, handle))
     apart = _unless_unsupported(nvml, partial(nvml.nvmlDeviceGetMemoryInfo, handle, nvml.nvmlMemory_v2))
     return Device(
-        uuid, nvml.nvmlDeviceGetName(handle), None if memory is None else memory.total // MIB, capability, is_slice,
-        utilization, None if apart is None else apart.used // MIB, _processes(nvml, handle),
+        uuid, nvml.nvmlDeviceGetName(handle), None if memory is None else memory.total // MIB, capability, number,
+        is_slice, utilization, None if apart is None else apart.used // MIB, _processes(nvml, handle),
     )
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from dsl.classad.literals import quote
 from startd.images.engine import CannotContain, find_engine
+from startd.runtime.gpudevices import Injector
 from startd.runtime.interface import Happening, Runtime
 from startd.runtime.podman import PodmanRuntime
 from startd.runtime.process import ProcessRuntime
@@ -28,7 +29,7 @@ class Chosen:
     attributes: dict[str, str]
 
 
-async def choose(asked: str, state: str, identity: str) -> Chosen:
+async def choose(asked: str, state: str, identity: str, gpus: Injector | None = None) -> Chosen:
     """The runtime that was asked for; `auto` tries containers first. Raise CannotContain where only they would do.
 
     Runs of an earlier start that are still there decide: their keeper cannot change its kind.
@@ -47,7 +48,7 @@ async def choose(asked: str, state: str, identity: str) -> Chosen:
             raise
         log.warning("jobs run as plain processes, without containers: %s", error)
         return _process(state, identity, str(error))
-    return Chosen(True, lambda tell: PodmanRuntime(state, identity, tell, engine), _attributes(abilities))
+    return Chosen(True, lambda tell: PodmanRuntime(state, identity, tell, engine, gpus), _attributes(abilities))
 
 
 def _process(state: str, identity: str, why: str = "") -> Chosen:

@@ -20,13 +20,13 @@ import msgspec
 
 from contract.vocabulary import RunId
 from startd.core.container import Ground, configuration, entering, environment_of, exit_of, pids_by_user
-from startd.core.launch import Bind, Box, Launch
+from startd.core.launch import Box, Launch
 from startd.core.seccomp import Filter
 from startd.images.engine import Engine
 from startd.images.look import Inside, why_not
 from startd.images.store import Images, Root
 from startd.runtime import cgroups, procfs, seccomp
-from startd.runtime.gpudevices import DRIVER, NoDevice, devices, driver_libraries, libraries
+from startd.runtime.gpudevices import DRIVER, Injector, NoDevice
 from startd.runtime.interface import Command, Happening, NoImage
 from startd.runtime.process import ProcessRuntime
 
@@ -45,7 +45,8 @@ MOST_PASSES = 20
 class PodmanRuntime(ProcessRuntime):
     """See `interface.Runtime`, which this implements."""
 
-    def __init__(self, state: str, identity: str, tell: Callable[[Happening], None], engine: Engine) -> None:
+    def __init__(self, state: str, identity: str, tell: Callable[[Happening], None], engine: Engine,
+                 gpus: Injector | None = None) -> None:
         super().__init__(state, identity, tell, engine.entering())
         self._state = state
         self._identity = identity
@@ -57,7 +58,7 @@ class PodmanRuntime(ProcessRuntime):
         self._waiting: dict[RunId, asyncio.Task[None]] = {}
         """Runs whose image is still being made."""
         self._groups: dict[RunId, str] = {}
-        self._libraries: list[Bind] | None = None
+        self._gpus = gpus or Injector(state)
         self._entered = 0
         self._making_base: asyncio.Task[None] | None = None
 
@@ -183,9 +184,7 @@ class PodmanRuntime(ProcessRuntime):
                 return
             launch.environment["PESC_RUN"] = f"{key}@{self._identity}"
             if launch.gpus:
-                box = replace(box, binds=(*box.binds, *devices(launch.gpus), *self._driver()))
-                launch.environment["LD_LIBRARY_PATH"] = ":".join(
-                    filter(None, (launch.environment.get("LD_LIBRARY_PATH"), DRIVER)))
+                box = self._with_gpus(launch, box, root)
             self._tidy(run)
             ground = Ground(root.path, root.environment, self._ground.program, self._ground.filter, self._ground.group)
             _write(f"{launch.sandbox}/config.json", msgspec.json.encode(configuration(name, launch, box, ground)))
@@ -201,10 +200,18 @@ class PodmanRuntime(ProcessRuntime):
                    launch.stdin, launch.stdout, launch.stderr, f"{self._state}/crun/{name}/exec.fifo",
                    pids_by_user(box, ground)])
 
-    def _driver(self) -> list[Bind]:
-        if self._libraries is None:
-            self._libraries = libraries(self._state, driver_libraries())
-        return self._libraries
+    def _with_gpus(self, launch: Launch, box: Box, root: Root) -> Box:
+        """Show the run its GPUs; what it says of variables counts more than what the machine says."""
+        shown = self._gpus.show(launch.gpus)
+        inside = Inside(f"/proc/{self._link.keeper_pid}/root{root.path}", box.binds)
+        where_there = [bind for bind in shown.where_there if inside.outside(bind.inside) is not None]
+        for name, value in shown.environment.items():
+            launch.environment.setdefault(name, value)
+        before = environment_of(launch, self._ground_of(root))
+        launch.environment["LD_LIBRARY_PATH"] = ":".join(filter(None, (before.get("LD_LIBRARY_PATH"), DRIVER)))
+        if shown.has_programs:
+            launch.environment["PATH"] = f"{before['PATH']}:{DRIVER}/bin"
+        return replace(box, binds=(*box.binds, *shown.binds, *where_there))
 
     def _can_start(self, run: RunId, launch: Launch, box: Box, root: Root) -> bool:
         """Whether its program would start in there; if not, that is told."""

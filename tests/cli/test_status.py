@@ -41,11 +41,12 @@ def test_a_machine_that_gives_way_to_its_owner_says_why_and_since_when():
 
 
 def test_gpus_are_counted_and_those_that_fail_are_named():
-    with_gpus = {**MACHINE, "GPUs": 2, "FreeGPUs": 1, "PescGpuProblems": ["GPU 2: GPU is lost"]}
+    with_gpus = {**MACHINE, "GPUs": 2, "FreeGPUs": 1, "PescGpuProblems": ["GPU 2: GPU is lost"],
+                 "PescCdiProblems": ["/etc/cdi/nvidia.yaml is broken."]}
     assert totals_line([with_gpus, MACHINE]) == (
         "Total: 2 machines; 6 of 8 cpus, 1 of 2 GPUs and 2,048 of 8,192 MiB of memory free")
     assert gpu_notes([with_gpus, {**with_gpus, "State": "Offline"}, MACHINE]) == (
-        "lab-1: not offered: GPU 2: GPU is lost")
+        "lab-1: not offered: GPU 2: GPU is lost\nlab-1: not used: /etc/cdi/nvidia.yaml is broken.")
 
 
 def test_machines_are_named_by_a_constraint_that_a_name_cannot_break():

@@ -90,6 +90,19 @@ def test_a_card_that_fails_is_not_offered_and_the_ad_says_why_until_it_is_back(c
     assert "PescGpuProblems" not in watch.attributes()
 
 
+def test_a_card_that_no_container_could_be_shown_is_not_offered_and_the_ad_says_why(cards):
+    watch = GpuWatch(Gpus(lambda: imitation))
+    watch.why_not = lambda uuid: "it cannot be shown" if uuid == ONE else None
+    asyncio.run(watch.look())
+    assert [part.device for part in watch.parts()] == [TWO]
+    assert value(watch, "PescGpuProblems") == [f"GPU 0 ({ONE}): it cannot be shown"]
+
+
+def test_numbers_are_those_of_the_driver_slices_by_their_card(cards):
+    cards[0]["mig"] = [{"uuid": "MIG-5d9b-cccc"}, None, {"uuid": "MIG-6eac-dddd"}]
+    assert seen().numbers() == {"MIG-5d9b-cccc": "0:0", "MIG-6eac-dddd": "0:2", TWO: "1"}
+
+
 def test_slices_of_a_card_are_devices_of_their_own_and_the_card_is_none(cards):
     cards[0]["mig"] = [{"uuid": "MIG-5d9b-cccc", "memory_mib": 4_000}, None, {"uuid": "MIG-6eac-dddd"}]
     watch = seen()

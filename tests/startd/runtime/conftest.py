@@ -6,6 +6,8 @@ Podman works: `tests/rootless/env.sh` makes one, and CONTAINERS=1 says that it i
 
 import asyncio
 import os
+import platform
+import struct
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -189,6 +191,28 @@ class Stage:
         if isinstance(happening, Over | SpawnFailed):
             self._unended.discard(happening.run)
         self._heard.set()
+
+
+def a_library(name: str, folder: Path) -> Path:
+    """A shared library that can be loaded, has nothing in it, and calls itself `name`."""
+    machine = {"x86_64": 62, "aarch64": 183}[platform.machine()]
+    names = b"\0" + name.encode() + b"\0"
+    at = 64 + 3 * 56                                      # header, three program headers; then
+    hash_at, symbols_at, names_at = at, at + 24, at + 48  # a hash table of one bucket, the null symbol, names
+    dynamic_at = -(-(names_at + len(names)) // 16) * 16
+    dynamic = b"".join(struct.pack("<QQ", *entry) for entry in (
+        (14, 1), (4, hash_at), (5, names_at), (6, symbols_at), (10, len(names)), (11, 24), (0, 0)))
+    size = dynamic_at + len(dynamic)
+    content = b"".join((
+        b"\x7fELF\x02\x01\x01" + bytes(9),
+        struct.pack("<HHIQQQIHHHHHH", 3, machine, 1, 0, 64, 0, 0, 64, 56, 3, 64, 0, 0),
+        struct.pack("<IIQQQQQQ", 1, 6, 0, 0, 0, size, size, 4096),
+        struct.pack("<IIQQQQQQ", 2, 6, *[dynamic_at] * 3, len(dynamic), len(dynamic), 8),
+        struct.pack("<IIQQQQQQ", 0x6474e551, 6, 0, 0, 0, 0, 0, 16),
+        struct.pack("<IIIII", 1, 1, 0, 0, 0), bytes(4), bytes(24), names))
+    path = folder / f"made-{name}"
+    path.write_bytes(content.ljust(dynamic_at, b"\0") + dynamic)
+    return path
 
 
 def pid_inside(pid: int) -> int:

@@ -15,9 +15,10 @@ from startd.core.events import Begun, Over
 from startd.core.launch import Bind
 from startd.images import base
 from startd.runtime import cgroups, procfs
+from startd.runtime.gpudevices import Injector
 from startd.runtime.interface import SpawnFailed
 from startd.runtime.podman import PodmanRuntime
-from tests.startd.runtime.conftest import RUN, RUNTIMES, Kind, Stage, engine, is_alive
+from tests.startd.runtime.conftest import RUN, RUNTIMES, Kind, Stage, a_library, engine, is_alive
 
 
 @pytest.fixture
@@ -88,6 +89,49 @@ def test_a_device_that_is_shown_can_be_used_and_no_other(stage: Stage):
     assert (count, set(devices)) == ("3", {
         "core", "fd", "full", "granted", "null", "ptmx", "pts", "random", "shm", "stderr", "stdin", "stdout", "tty",
         "urandom", "zero"})
+
+
+def test_a_gpu_by_its_specification_is_usable_inside_and_no_other_is_there(tmp_path: Path):
+    """The card is /dev/zero by another name; the driver's library is loaded by the name that programs ask for."""
+    library = a_library("libcuda.so.1", tmp_path).rename(tmp_path / "libcuda.so.570.1")
+    program = tmp_path / "nvidia-smi"
+    program.write_text("#!/bin/sh\necho all is well\n")
+    program.chmod(0o755)
+    cdi = tmp_path / "cdi"
+    cdi.mkdir()
+    (cdi / "nvidia.yaml").write_text(f"""
+cdiVersion: 0.5.0
+kind: nvidia.com/gpu
+containerEdits:
+  env: [NVIDIA_VISIBLE_DEVICES=void, "SHAPE=round", "COLOUR=red"]
+  deviceNodes:
+  - {{path: /dev/nvidiactl, hostPath: /dev/null}}
+  mounts:
+  - {{hostPath: {library}, containerPath: /usr/lib64/libcuda.so.570.1, options: [ro, bind]}}
+  - {{hostPath: {program}, containerPath: /usr/bin/nvidia-smi, options: [ro, bind]}}
+  - {{hostPath: {program}, containerPath: /usr/share/no/such/place, options: [ro, bind]}}
+devices:
+- name: GPU-0
+  containerEdits: {{deviceNodes: [{{path: /dev/nvidia0, hostPath: /dev/full}}]}}
+- name: GPU-1
+  containerEdits: {{deviceNodes: [{{path: /dev/nvidia1, hostPath: /dev/zero}}]}}
+""")
+    kind = Kind(lambda state, tell: PodmanRuntime(state, state, tell, engine(), Injector(state, folders=[str(cdi)])),
+                lambda runtime: runtime._link.close(), contains=True)
+    stage = Stage(tmp_path, kind)
+    try:
+        load = "import ctypes; ctypes.CDLL('libcuda.so.1'); ctypes.CDLL('libcuda.so.570.1'); print('loaded')"
+        stage.sh(f'echo /dev/nvidia*; head -c 3 /dev/nvidia1 | wc -c; python3 -c "{load}"; nvidia-smi; '
+                 "echo $NVIDIA_VISIBLE_DEVICES $SHAPE $COLOUR; echo x > /pesc/driver/file || echo closed",
+                 gpus=("GPU-1",), environment={"PATH": "/usr/bin:/bin", "COLOUR": "blue"})
+        assert stage.wait(Over).exit_code == 0, stage.written("stderr")
+        assert stage.written("stdout").splitlines() == [
+            "/dev/nvidia1 /dev/nvidiactl", "3", "loaded", "all is well", "void round blue", "closed"]
+        stage.sh("exit 0", run=RunId(2, 0, 1), gpus=("GPU-7",))
+        failed = stage.wait(SpawnFailed, RunId(2, 0, 1))
+        assert (failed.where, "does not list GPU-7" in failed.words) == ("engine", True)
+    finally:
+        stage.close()
 
 
 # --- an engine that fails ----------------------------------------------------------------
