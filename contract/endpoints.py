@@ -51,6 +51,9 @@ ENDPOINTS = (
              ("id", "owner", "constraint", "attributes", "limit")),
     Endpoint("history", "GET", "/v1/history", PEOPLE, "Ads of jobs that have left the queue, latest first",
              ("id", "owner", "constraint", "attributes", "limit")),
+    Endpoint("peaks", "GET", "/v1/peaks", PEOPLE,
+             "What the runs of each program used at most, the latest program first; `program` is its file's name, its "
+             "path or the beginning of its SHA-256", ("owner", "program", "domain", "limit")),
     Endpoint("act", "POST", "/v1/actions", PEOPLE, "Hold, release, remove or prioritise jobs (Action → ActionAnswer)"),
     Endpoint("drain", "POST", "/v1/drains", ADMINS,
              "Empty a machine with notice, or take it back into service (DrainOrder → DrainAnswer)"),

@@ -251,6 +251,39 @@ class DomainShown(msgspec.Struct, frozen=True, omit_defaults=True):
     """Of a program: what makes it from its sources."""
 
 
+class Spread(msgspec.Struct, frozen=True):
+    """A value over several runs."""
+
+    median: float = 0.0
+    p95: float = 0.0
+    """The least that was enough for 95 of 100."""
+    most: float = 0.0
+
+
+class ProgramPeaks(msgspec.Struct, frozen=True):
+    """What the runs of one program, in its domain, of one owner, used at most; each value over the `sample` latest."""
+
+    program: str
+    """SHA-256 of what was sent along, or the path of a program of the machines."""
+    name: str
+    domain: str
+    """"" where there is none."""
+    owner: str
+    runs: int
+    """How many were measured in all."""
+    sample: int
+    wanted_more: int
+    """So many of the sample were ended because they wanted more than they had: their values are too low."""
+    at: float
+    """When the latest ended."""
+    memory_mib: Spread
+    cpus: Spread
+    disk_kib: Spread
+    gpu_memory_mib: Spread
+    """Of one GPU."""
+    wall_seconds: Spread
+
+
 class TokenRequest(msgspec.Struct, frozen=True, omit_defaults=True):
     """Ask for a token: for whom, with which roles, for how long."""
 

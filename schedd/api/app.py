@@ -68,6 +68,7 @@ HANDLERS: dict[str, Handler] = {
     "queue": jobs.get_queue,
     "jobs": jobs.get_jobs,
     "history": jobs.get_history,
+    "peaks": jobs.get_peaks,
     "act": jobs.post_action,
     "drain": jobs.post_drain,
     "machines": jobs.get_machines,

@@ -25,6 +25,7 @@ from schedd.core.cluster import Cluster
 from schedd.core.draining import drain
 from schedd.core.job import Job
 from schedd.core.machine import Machine
+from schedd.core.peaks import told
 from schedd.core.pool import Pool
 from schedd.core.selection import jobs_meant, parse_constraint, parse_ids, wanted
 from schedd.core.submission import submit
@@ -34,6 +35,7 @@ log = logging.getLogger("schedd.api")
 
 MOST_LISTED = 10_000
 HISTORY_PAGE = 500
+PROGRAMS_LISTED = 100
 
 
 async def post_cluster(context: Context, request: Request, claims: Claims) -> HTTPResponse:
@@ -155,6 +157,12 @@ async def _count_history(context: Context, selection: Selection) -> int:
         for (cluster, proc), owner in itertools.product(ids, owners)
     ]
     return sum(counts)
+
+
+async def get_peaks(context: Context, request: Request, claims: Claims) -> HTTPResponse:
+    owner, domain, program = (request.args.get(name) for name in ("owner", "domain", "program"))
+    most = min(_limit(request, PROGRAMS_LISTED), MOST_LISTED) or MOST_LISTED
+    return answer([told(one) for one in await context.loop.store.measured(owner, domain, program, most)])
 
 
 async def post_action(context: Context, request: Request, claims: Claims) -> HTTPResponse:

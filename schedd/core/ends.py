@@ -81,10 +81,10 @@ def _book_end(pool: Pool, cluster: Cluster, job: Job, run: Run, end: RunEnd, now
 
 def _note_peak(pool: Pool, cluster: Cluster, job: Job, run: Run, end: RunEnd, now: float) -> None:
     """Keep what the run used, by what it ran."""
-    peak = peak_of(end, now)
+    program = program_of(cluster, job.proc, run.claim)
+    peak = peak_of(end, now, program.name)
     if peak is None or not is_worth_keeping(cluster, end):
         return
-    program = program_of(cluster, job.proc, run.claim)
     name = program.content.sha256 if program.content is not None else program.command or ""
     domain = cluster.ad.evaluate("PescDomain")
     pool.outcome.peaks.append((PeakKey(name, domain if isinstance(domain, str) else "", cluster.owner), peak))

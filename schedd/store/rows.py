@@ -17,7 +17,10 @@ from schedd.core.peaks import KEPT, Peak
 from schedd.core.pool import Pool
 from schedd.core.restored import Saved
 from schedd.core.shells import AUDITED
-from schedd.store.schema import FORGET_PEAKS
+from schedd.store.schema import COUNT_PROGRAM, FORGET_OLD_PEAKS, FORGET_PEAKS
+
+KEPT_PEAKS = 500_000
+"""So much of what runs used is kept, of all programs together."""
 
 Statement = tuple[str, Sequence[Sequence[Any]]]
 Rows = Sequence[Sequence[Any]]
@@ -62,7 +65,9 @@ def statements(pool: Pool, outcome: Outcome) -> list[Statement]:
     if outcome.peaks:
         made.append(("insert into peaks (program, domain, owner, body) values (?, ?, ?, ?)",
                      [(*key, pack(peak)) for key, peak in outcome.peaks]))
+        made.append((COUNT_PROGRAM, [(*key, peak.name, peak.at) for key, peak in outcome.peaks]))
         made.append((FORGET_PEAKS, [(*key, KEPT) for key in {key for key, _ in outcome.peaks}]))
+        made.append((FORGET_OLD_PEAKS, [(KEPT_PEAKS,)]))
     if outcome.contents:
         made.append(("insert or ignore into contents values (?, ?)", list(outcome.contents.items())))
     if outcome.deliveries:

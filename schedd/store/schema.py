@@ -36,6 +36,11 @@ create table if not exists peaks (
     id integer primary key autoincrement, program text not null, domain text not null, owner text not null,
     body blob not null);
 create index if not exists peaks_of_program on peaks (program, domain, owner, id);
+-- Of each such program how many runs were measured in all, and when the latest ended.
+create table if not exists programs (
+    program text not null, domain text not null, owner text not null, name text not null, runs integer not null,
+    at real not null, primary key (program, domain, owner)) without rowid;
+create index if not exists programs_by_time on programs (at);
 
 create table if not exists machines (name text primary key, body blob not null) without rowid;
 create table if not exists accounts (owner text primary key, body blob not null) without rowid;
@@ -69,6 +74,27 @@ FORGET_PEAKS = """
 delete from peaks where program = ?1 and domain = ?2 and owner = ?3 and id <= (
     select id from peaks where program = ?1 and domain = ?2 and owner = ?3 order by id desc limit 1 offset ?4)
 """
+
+FORGET_OLD_PEAKS = "delete from peaks where id <= (select coalesce(max(id), 0) from peaks) - ?"
+
+COUNT_PROGRAM = """
+insert into programs (program, domain, owner, name, runs, at) values (?, ?, ?, ?, 1, ?)
+on conflict (program, domain, owner) do update set name = excluded.name, runs = runs + 1, at = max(at, excluded.at)
+"""
+
+FORGET_PROGRAMS = """
+delete from programs where not exists (
+    select 1 from peaks p where p.program = programs.program and p.domain = programs.domain
+    and p.owner = programs.owner)
+"""
+
+SELECT_PROGRAMS = """
+select program, domain, owner, runs from programs
+where (?1 is null or owner = ?1) and (?2 is null or domain = ?2)
+and (?3 is null or name = ?3 or substr(program, 1, length(?3)) = ?3) order by at desc, program limit ?4
+"""
+
+SELECT_PEAKS = "select body from peaks where program = ? and domain = ? and owner = ? order by id desc"
 
 SELECT_BUILDS = "select body from builds order by key"
 SELECT_DOMAINS = "select body from domains order by owner, name"

@@ -15,7 +15,7 @@ from contract.problems import Problem
 from contract.requests import Event
 from schedd.core.cluster import Cluster
 from schedd.core.job import Job
-from schedd.core.peaks import Peak, PeakKey
+from schedd.core.peaks import Measured, Peak, PeakKey
 from schedd.core.restored import Saved
 from schedd.store.group import GroupConnection, connect
 from schedd.store.rows import (
@@ -27,14 +27,10 @@ from schedd.store.rows import (
     unpack_record,
     unpack_state,
 )
-from schedd.store.schema import LOAD, PRAGMAS, SCHEMA, VERSION
+from schedd.store.schema import FORGET_PROGRAMS, LOAD, PRAGMAS, SCHEMA, SELECT_PEAKS, SELECT_PROGRAMS, VERSION
 
 KEPT_EVENTS = 2_000_000
 """So many of the latest events can be resumed from; older ones are dropped now and then."""
-
-
-KEPT_PEAKS = 500_000
-"""The same of what runs used, of all programs together."""
 
 
 class HistoryRow(NamedTuple):
@@ -199,15 +195,19 @@ class Store:
 
     async def peaks(self, key: PeakKey) -> list[Peak]:
         """What the latest runs of a program used, latest first."""
-        rows = await self._all(
-            "select body from peaks where program = ? and domain = ? and owner = ? order by id desc", key)
-        return [unpack_peak(body) for (body,) in rows]
+        return [unpack_peak(body) for (body,) in await self._all(SELECT_PEAKS, key)]
+
+    async def measured(self, owner: str | None = None, domain: str | None = None, program: str | None = None,
+                       most: int = 50) -> list[Measured]:
+        """Up to `most` programs, the one whose run ended last first."""
+        rows = await self._all(SELECT_PROGRAMS, (owner, domain, program, most))
+        keys = [(PeakKey(*key), runs) for *key, runs in rows]
+        return [Measured(key, runs, await self.peaks(key)) for key, runs in keys]
 
     async def drop_old_events(self) -> None:
         await self._writer.execute(
             "delete from events where id <= (select coalesce(max(id), 0) from events) - ?", (KEPT_EVENTS,))
-        await self._writer.execute(
-            "delete from peaks where id <= (select coalesce(max(id), 0) from peaks) - ?", (KEPT_PEAKS,))
+        await self._writer.execute(FORGET_PROGRAMS)
 
     async def close(self) -> None:
         await self._reader.close()

@@ -18,10 +18,11 @@ from contract.problems import Problem
 from contract.vocabulary import EndReason, JobStatus, Phase, RunId
 from schedd.core.job import UNDER_WAY, Job
 from schedd.core.matchmaker import Offer, verdict
+from schedd.core.peaks import KEPT, PeakKey
 from schedd.core.restored import restore
 from schedd.core.runs import on_ad
-from schedd.store.rows import saved, statements
-from schedd.store.schema import LOAD, SCHEMA
+from schedd.store.rows import saved, statements, unpack_peak
+from schedd.store.schema import LOAD, SCHEMA, SELECT_PEAKS, SELECT_PROGRAMS
 from tests.builders import Lab, a_gpu, claimed, gpu_ads
 
 EVERYBODY = 10**6
@@ -34,8 +35,12 @@ class SavingLab(Lab):
         super().__init__(**settings)
         self.database = sqlite3.connect(":memory:", isolation_level=None)
         self.database.executescript(SCHEMA)
+        self.peaks = {}
+        """All that was said to be kept of what runs used, by program."""
 
     def saw(self, outcome):
+        for key, peak in outcome.peaks:
+            self.peaks.setdefault(key, []).append(peak)
         for sql, rows in statements(self.pool, outcome):
             self.database.executemany(sql, rows)
 
@@ -304,6 +309,17 @@ class Histories(RuleBasedStateMachine):
     @invariant()
     def a_pool_made_again_from_the_disk_equals_the_living_one(self):
         assert snapshot(self.lab.restored(), self.lab.now) == snapshot(self.lab.pool, self.lab.now)
+
+
+    @invariant()
+    def what_runs_used_is_on_the_disk_the_latest_of_each_program_and_how_many_there_were(self):
+        database = self.lab.database
+        programs = database.execute(SELECT_PROGRAMS, (None, None, None, EVERYBODY)).fetchall()
+        assert {PeakKey(*key): runs for *key, runs in programs} == {
+            key: len(peaks) for key, peaks in self.lab.peaks.items()}
+        for key, peaks in self.lab.peaks.items():
+            kept = [unpack_peak(body) for (body,) in database.execute(SELECT_PEAKS, key)]
+            assert kept == peaks[:-KEPT - 1:-1]
 
 
 def check_gpus(gpus, claims):

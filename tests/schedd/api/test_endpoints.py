@@ -11,6 +11,7 @@ from openapi_spec_validator import validate
 
 from contract.client import Client
 from contract.endpoints import ENDPOINTS
+from contract.messages import Acknowledge
 from contract.places import read_address
 from contract.problems import STATUS, Problem
 from contract.requests import Batch, Queue, Submitted
@@ -255,6 +256,20 @@ def test_removed_jobs_are_in_the_history_one_by_one(schedd, submit, act):
     [one] = client.call("GET", "/v1/history", list, id=f"{number}.123", attributes="ProcId")
     assert one == {"ProcId": 123}
     assert len(client.call("GET", "/v1/history", list, id=str(number), constraint="ProcId % 100 == 0")) == 10
+
+
+def test_what_programs_used_is_told_by_owner_name_and_domain(schedd, submit):
+    client = schedd.client("kay")
+    submit(client, 2)
+    startd = schedd.startd("kay").welcome()
+    for mib in (300.0, 500.0):
+        startd.runs_next(peak_memory_mib=mib, wall_seconds=2.0)
+        startd.hears(Acknowledge)
+    [told] = client.call("GET", "/v1/peaks", list, owner="kay", program="true")
+    assert (told["name"], told["owner"], told["runs"]) == ("true", "kay", 2)
+    assert told["memory_mib"] == {"median": 300.0, "p95": 500.0, "most": 500.0}
+    assert client.call("GET", "/v1/peaks", list, owner="kay", domain="torch") == []
+    assert refusal(client, "GET", "/v1/peaks", limit="many") == "bad_request"
 
 
 def test_somebody_elses_outputs_are_not_shown(schedd, submit):

@@ -48,6 +48,26 @@ def test_of_what_the_runs_of_a_program_used_the_latest_is_kept(lab, with_store):
     assert [peak.memory_mib for peak in kept] == [float(proc) for proc in reversed(range(2, runs))]
     assert [peak.memory_mib for peak in with_store(Store.peaks, PeakKey("/bin/true", "", "lee"))] == [7.0]
     assert with_store(Store.peaks, PeakKey("/bin/false", "", "dana")) == []
+    everything = with_store(Store.measured)
+    assert sorted((one.key.owner, one.runs, len(one.peaks)) for one in everything) == [
+        ("dana", runs, KEPT), ("lee", 1, 1)]
+    assert [one.key.owner for one in with_store(Store.measured, "lee")] == ["lee"]
+    for program, found in (("true", 2), ("/bin/true", 2), ("/bin", 2), ("rue", 0), ("%", 0)):
+        assert len(with_store(Store.measured, None, None, program)) == found
+    assert with_store(Store.measured, None, "torch") == []
+    assert len(with_store(Store.measured, None, None, None, 1)) == 1
+
+
+def test_programs_of_which_no_run_is_kept_any_more_are_forgotten(lab, with_store, monkeypatch):
+    monkeypatch.setattr("schedd.store.rows.KEPT_PEAKS", 2)
+    lab.submit(owner="lee", count=1)
+    lab.submit(count=2)
+    link = lab.connect(cpus=3, memory_mib=1 << 20)
+    for run in (a_run(1), a_run(2, 0), a_run(2, 1)):
+        lab.end(link, run, wall_seconds=2.0)
+    with_store(lab.save)
+    with_store(Store.drop_old_events)
+    assert [(one.key.owner, one.runs) for one in with_store(Store.measured)] == [("dana", 2)]
 
 
 def test_what_was_committed_is_a_pool_again(lab, with_store):
