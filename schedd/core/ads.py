@@ -54,6 +54,8 @@ def dynamic(cluster: Cluster, proc: int, job: Job | None) -> dict[str, Any]:
             fields["PescStopping"] = job.run.stopping
         if job.run.suspended_at is not None:
             fields["PescSuspended"] = job.run.suspended_because
+    elif job.last_gpus and job.ended_at is not None:
+        fields["AssignedGPUs"] = job.last_gpus
     if (progress := cluster.progress.get(proc)) is not None:
         fields["PescProgress"] = round(progress.percent, 2)
         if progress.message:

@@ -2,7 +2,7 @@
 
 from contract.messages import Acknowledge, Ended, RunEnd
 from contract.vocabulary import EndReason, JobStatus
-from schedd.core.ads import job_ad
+from schedd.core.ads import devices_text, job_ad
 from schedd.core.checkpoints import book_time, count_barren, is_checkpoint_exit, keep, take_back
 from schedd.core.cluster import Cluster
 from schedd.core.gpus import learned
@@ -59,6 +59,7 @@ def _book_end(pool: Pool, cluster: Cluster, job: Job, run: Run, end: RunEnd, now
     """Write down what the run used and left behind."""
     if end.started:
         book_start(pool, cluster, job, run, now - end.wall_seconds)
+        job.last_gpus = devices_text(run.claim)
     job.last_machine = run.machine
     book_time(job, run, max(0.0, end.wall_seconds), counts=end.reason is EndReason.EXITED and not checkpointed)
     job.user_seconds += max(0.0, end.user_seconds)

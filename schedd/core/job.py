@@ -160,6 +160,8 @@ class Job(msgspec.Struct, omit_defaults=True):
     disk_kib: int = 0
     gpu_memory_mib: float = 0.0
     last_machine: str = ""
+    last_gpus: str = ""
+    """The UUIDs of the GPUs that its last run had."""
     exit_code: int | None = None
     exit_signal: int | None = None
     ended_at: float | None = None

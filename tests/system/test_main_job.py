@@ -90,6 +90,17 @@ def test_many_ranks_of_knn_answer_what_one_does(pool):
     assert answers[0] == answers[1] and answers[0].count("\n") == 240
 
 
+def test_jobs_share_the_gpus_of_the_example_and_say_which_they_had(pool):
+    shutil.copytree(EXAMPLES / "gpu-sharing", pool.folder / "gpu-sharing")
+    said = pool("submit", "gpu.pesc", "--wait", "--json", folder=pool.folder / "gpu-sharing").json
+    ads = {ad["ProcId"]: ad for ad in pool.history(said["cluster"])}
+    assert sorted(ads) == list(range(8))
+    cards = {"GPU-11111111-aaaa", "GPU-22222222-bbbb"}
+    assert {ad["AssignedGPUs"] for ad in ads.values()} <= cards
+    assert (pool.folder / "gpu-sharing" / said["folder"] / "output.txt").read_text() == "".join(
+        f"rank {rank} on {ads[rank]['AssignedGPUs']}: slope 3.000\n" for rank in range(8))
+
+
 def test_where_and_how_jobs_ran_is_told_by_every_command(pool):
     cluster = pool.submit('executable = /bin/sh\narguments = "-c \'exit $(Process)\'"\nqueue 2\n')
     pool.wait(cluster)

@@ -6,7 +6,7 @@ from contract.messages import AdChanged, Grant
 from contract.problems import Problem
 from contract.vocabulary import EndReason, HoldCode, JobStatus, Phase
 from dsl.classad import Ad
-from schedd.core.ads import job_ad
+from schedd.core.ads import dynamic, job_ad
 from schedd.core.gpus import GpuRequest, devices_of, fit, left, less, pick, request_of, shortage, suitable
 from schedd.core.runs import on_ad
 from tests.builders import NOON, Lab, a_gpu, a_run, amounts, gpu_ads
@@ -154,6 +154,19 @@ def test_a_run_is_told_its_devices_and_the_job_shows_them():
     assert grant.ad["AssignedGPUs"] == '"GPU-1, GPU-2"'
     cluster = lab.pool.clusters[1]
     assert job_ad(cluster, 0, cluster.jobs[0]).evaluate("AssignedGPUs") == "GPU-1, GPU-2"
+    lab.end(link, a_run())
+    [ended] = lab.history
+    assert dynamic(cluster, 0, ended.job)["AssignedGPUs"] == "GPU-1, GPU-2"
+
+
+def test_a_job_that_waits_for_its_next_run_has_no_gpus():
+    lab = Lab()
+    link = lab.connect(gpus=(ONE, TWO))
+    lab.submit(template={"RequestGPUs": "1"})
+    lab.start(link, a_run())
+    lab.end(link, a_run(), EndReason.EVICTED, wall_seconds=5.0)
+    lab.act("hold", "1")
+    assert "AssignedGPUs" not in dynamic(lab.pool.clusters[1], 0, lab.job(0))
 
 
 def test_a_machine_without_gpus_is_nothing_for_a_job_that_asks_for_one():
