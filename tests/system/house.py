@@ -188,8 +188,21 @@ class House:
         [file] = self.state.glob("startd-*/keeper.pid")
         return Living(int(file.read_text()))
 
-    def processes(self):
-        """Every living process that belongs to this pool, its jobs included."""
+    def lose(self, name):
+        """A machine is gone from one moment to the next: its startd, its keeper and its jobs are killed."""
+        folder = Places(self.state).startd(name)
+        keeper = Living(int((folder / "keeper.pid").read_text()))
+        for process in (self.daemon(name), keeper):
+            process.kill()
+            process.close()
+        for pid in self.processes(folder):
+            with contextlib.suppress(ProcessLookupError, FileNotFoundError):
+                process = Living(pid)
+                process.kill()
+                process.close()
+
+    def processes(self, folder=None):
+        """Every living process that belongs to this pool, or to one machine's folder; jobs included."""
         found = {}
         for name in os.listdir("/proc"):
             if not name.isdecimal() or int(name) == os.getpid():
@@ -199,7 +212,7 @@ class House:
                 marks = words + pathlib.Path("/proc", name, "environ").read_bytes()
             except OSError:
                 continue
-            if os.fsencode(self.state) in marks:
+            if os.fsencode(folder or self.state) in marks:
                 found[int(name)] = words.replace(b"\0", b" ").decode(errors="replace")
         return found
 

@@ -3,11 +3,17 @@
 import os
 import pathlib
 import re
+import shutil
 import signal
+import sys
 
 import pytest
 
 from tests.system.house import Living
+
+CLIENT_LOSS = pathlib.Path(__file__).parents[2] / "examples" / "client-loss"
+STEPS_OF_A_RANK = 240
+"""Twelve seconds: time enough for a first checkpoint, and for a machine to be lost after it, also on a busy machine."""
 
 COUNT = pathlib.Path(__file__).parents[2] / "examples" / "checkpoint" / "count.py"
 
@@ -151,6 +157,35 @@ def test_what_was_checkpointed_is_not_lost_when_all_of_its_machine_is_killed(hou
     ad = job.ad
     assert ad["NumJobStarts"] == 2 and ad["NumCkpts"] >= 1
     assert job.end() == ("one two" if steps == 2 else "one")
+
+
+def test_a_machine_is_lost_and_what_its_ranks_had_is_not(house):
+    """The example: its joined result is that of four ranks which nothing ever happened to."""
+    shutil.copytree(CLIENT_LOSS, house.folder, dirs_exist_ok=True)
+    places = [house.write(f"alone-{rank}/none", "").parent for rank in range(4)]
+    alone = [house.begin(sys.executable, CLIENT_LOSS / "area.py", f"--rank={rank}", "--world_size=4",
+                         f"--checkpoint_dir={place}", f"--output_dir={place}", "--parameters", STEPS_OF_A_RANK)
+             for rank, place in enumerate(places)]
+    house.start_schedd("--lease", "2", "--beat", "0.5")
+    house.start("--cpus", "4", "--startds", "2")
+    cluster = house.ask("submit", "client-loss.pesc", f"steps={STEPS_OF_A_RANK}")["cluster"]
+    [first] = house.until(cluster, "checkpointed")
+    before = {ad["ProcId"]: ad["RemoteHost"] for ad in house.jobs(cluster)}
+    lost = before[first.proc]
+    house.lose(lost)
+    house.wait(cluster)
+    after = {ad["ProcId"]: ad for ad in house.history(cluster)}
+    again = {rank for rank, machine in before.items() if machine == lost}
+    assert {rank for rank, ad in after.items() if ad["NumJobStarts"] == 2} == again
+    assert all(ad["ExitCode"] == 0 for ad in after.values())
+    assert all(after[rank]["LastRemoteHost"] != lost for rank in again)
+    house.do("fetch", cluster, "-o", "home")
+    said = (house.folder / "home/stdout.txt").read_text()
+    assert int(re.search(rf"rank {first.proc} goes on at step (\d+)", said)[1]) > 0
+    assert [process.wait() for process in alone] == [0] * 4
+    undisturbed = [(place / "output.txt").read_text() for place in places]
+    assert (house.folder / "home/output.txt").read_text() == "".join(undisturbed)
+    assert round(sum(float(line.split(",")[1]) for line in undisturbed), 9) == 3.141592654
 
 
 def test_the_exit_code_85_means_checkpointed_run_me_again(house):
