@@ -1,4 +1,4 @@
-"""Take so many MiB of the first GPU in sight, say so, and keep them until stdin ends."""
+"""Take so many MiB of the first GPU in sight, say so, and keep them until stdin has a line or ends."""
 
 import ctypes
 import sys
@@ -20,4 +20,4 @@ def take(mib):
 if sys.argv[1] == "real":
     take(int(sys.argv[2]))
 print("has it", flush=True)
-sys.stdin.read()
+sys.stdin.readline()
