@@ -45,6 +45,7 @@ from startd.monitors.gpus import LIMIT, GpuWatch
 from startd.monitors.nvml import Gpus
 from startd.monitors.owner import OwnerWatch, attributes
 from startd.ownerpolicy import OwnerSettings, WrongSettings, owner_settings
+from startd.runtime.cdi import FOLDERS
 from startd.runtime.choose import RUNTIMES, choose
 from startd.runtime.gpudevices import Injector
 
@@ -72,6 +73,8 @@ class Settings:
     """Which GPUs are offered, by UUID or number; None: all."""
     gpu_limit: float = LIMIT
     """How much of a GPU's memory is offered to runs that share it."""
+    cdi: tuple[str, ...] = FOLDERS
+    """Where CDI specifications are looked for; what is in a later folder counts for more."""
     path: str = DEFAULT_PATH
     """Where programs are looked for, and the PATH of jobs without containers."""
     runtime: str = "auto"
@@ -100,11 +103,12 @@ def main() -> None:
         owner = owner_settings(chosen.owner, chosen.owner_config)
     except WrongSettings as error:
         sys.exit(f"pesc_startd: --owner-config: {error}")
+    cdi = (*FOLDERS, os.path.abspath(chosen.cdi)) if chosen.cdi else FOLDERS
     if chosen.doctor:
-        sys.exit(examine(str(Places(state_folder(chosen.state)).startd(chosen.name)), chosen.json))
+        sys.exit(examine(str(Places(state_folder(chosen.state)).startd(chosen.name)), chosen.json, cdi))
     settings = Settings(chosen.name, state_folder(chosen.state), chosen.pool or os.environ.get("PESC_POOL"),
                         machine.Offer(chosen.cpus, chosen.memory, chosen.disk), chosen.start, owner, chosen.cache,
-                        chosen.gpus, chosen.gpu_limit, os.environ.get("PATH") or DEFAULT_PATH, chosen.runtime,
+                        chosen.gpus, chosen.gpu_limit, cdi, os.environ.get("PATH") or DEFAULT_PATH, chosen.runtime,
                         chosen.spot or "", chosen.max_checkpoint * 1024**2)
     folder = Places(settings.state).startd(settings.name)
     os.umask(0o022)
@@ -123,7 +127,7 @@ async def serve(settings: Settings, folder: str) -> None:
         asyncio.get_running_loop().add_signal_handler(number, leave.set)
     identity = _identity(folder)
     gpus = GpuWatch(Gpus(chosen=settings.gpus), settings.gpu_limit)
-    injector = Injector(folder, gpus.numbers)
+    injector = Injector(folder, gpus.numbers, folders=settings.cdi)
     try:
         runtime = await choose(settings.runtime, folder, identity, injector)
     except CannotContain as error:
@@ -242,6 +246,8 @@ def _parser() -> argparse.ArgumentParser:
                         "none, or their UUIDs or numbers, separated by commas")
     parser.add_argument("--gpu-limit", type=_share, default=LIMIT, metavar="SHARE", help="how much of a GPU's memory "
                         f"the runs that share it may have together (default: {LIMIT:g})")
+    parser.add_argument("--cdi", metavar="DIR", help="look for CDI specifications of GPUs here as well; what is here "
+                        f"counts for more than {' and '.join(FOLDERS)}")
     parser.add_argument("--runtime", default="auto", choices=RUNTIMES,
                         help="how jobs are run: in containers (podman), without (process), or auto, which is in "
                              "containers where that works (default: auto)")

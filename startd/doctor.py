@@ -11,7 +11,7 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from enum import StrEnum
 from typing import Any
 
@@ -20,6 +20,7 @@ import msgspec
 from startd.images.engine import BESIDE_PATH, CannotContain, Engine, call, find_programs
 from startd.monitors.nvml import Gpus
 from startd.runtime import cgroups, seccomp
+from startd.runtime.cdi import FOLDERS
 from startd.runtime.gpudevices import CURE, Injector, NoDevice
 from startd.runtime.trial import prove
 
@@ -45,9 +46,9 @@ class Finding(msgspec.Struct, frozen=True):
     cure: str = ""
 
 
-def examine(state: str, as_json: bool) -> int:
+def examine(state: str, as_json: bool, cdi: Sequence[str] = FOLDERS) -> int:
     """Check everything, print what was found, and return the exit status."""
-    findings = asyncio.run(findings_of(state))
+    findings = asyncio.run(findings_of(state, cdi))
     if as_json:
         sys.stdout.write(msgspec.json.format(msgspec.json.encode(
             {"ok": is_fit(findings), "findings": findings}), indent=2).decode() + "\n")
@@ -71,22 +72,22 @@ def as_text(findings: list[Finding]) -> str:
     return "\n".join(lines) + "\n"
 
 
-async def findings_of(state: str) -> list[Finding]:
+async def findings_of(state: str, cdi: Sequence[str] = FOLDERS) -> list[Finding]:
     """All checks; those that need an engine only where there is one."""
     findings = [_user(), _clock(), _disk(state)]
     try:
         engine = find_programs()
     except CannotContain as error:
         findings.append(Finding("programs", State.BAD, str(error), "Install what is named, then ask again."))
-        return [*findings, _system_calls(), *_gpus()]
+        return [*findings, _system_calls(), *_gpus(cdi)]
     findings.append(Finding("programs", State.GOOD, f"{engine.podman}, {engine.crun}, {engine.init}"))
     findings.append(_busybox())
     if findings[0].state is State.BAD:  # what an ordinary user can do is not for root to try
-        return [*findings, _system_calls(), *_gpus()]
+        return [*findings, _system_calls(), *_gpus(cdi)]
     checks: tuple[Callable[[Engine], Awaitable[Finding]], ...] = (_ranges, _storage, _crun)
     for check in checks:
         findings.append(await check(engine))
-    findings += [_system_calls(), _groups(), _network(), *_gpus()]
+    findings += [_system_calls(), _groups(), _network(), *_gpus(cdi)]
     findings.append(await _trial(engine, state))
     return findings
 
@@ -130,7 +131,7 @@ def _disk(state: str) -> Finding:
     return Finding("disk", State.GOOD, words)
 
 
-def _gpus() -> list[Finding]:
+def _gpus(cdi: Sequence[str]) -> list[Finding]:
     """Whether they answer, and whether containers can be shown them."""
     if not os.path.exists("/dev/nvidiactl"):
         return [Finding("GPUs", State.GOOD, "there are none of NVIDIA's")]
@@ -145,7 +146,7 @@ def _gpus() -> list[Finding]:
     numbers = {device.uuid: device.number for device in look.devices}
     with tempfile.TemporaryDirectory() as scratch:
         return [Finding("GPUs", State.GOOD, f"{len(numbers)} answer"),
-                injection(list(numbers), Injector(scratch, lambda: numbers))]
+                injection(list(numbers), Injector(scratch, lambda: numbers, folders=cdi))]
 
 
 def injection(uuids: list[str], injector: Injector) -> Finding:
