@@ -127,7 +127,7 @@ async def serve(settings: Settings, folder: str) -> None:
         asyncio.get_running_loop().add_signal_handler(number, leave.set)
     identity = _identity(folder)
     gpus = GpuWatch(Gpus(chosen=settings.gpus), settings.gpu_limit)
-    injector = Injector(folder, gpus.numbers, folders=settings.cdi)
+    injector = Injector(folder, folders=settings.cdi)
     try:
         runtime = await choose(settings.runtime, folder, identity, injector)
     except CannotContain as error:

@@ -143,10 +143,10 @@ def _gpus(cdi: Sequence[str]) -> list[Finding]:
         return [Finding("GPUs", State.NOTE, " ".join(look.problems) or "NVIDIA's library finds none",
                         "See what this says: nvidia-smi. The driver's libraries (libnvidia-ml1) belong to its kernel "
                         "module: after a change of one of them, restart the machine.")]
-    numbers = {device.uuid: device.number for device in look.devices}
+    uuids = [device.uuid for device in look.devices]
     with tempfile.TemporaryDirectory() as scratch:
-        return [Finding("GPUs", State.GOOD, f"{len(numbers)} answer"),
-                injection(list(numbers), Injector(scratch, lambda: numbers, folders=cdi))]
+        return [Finding("GPUs", State.GOOD, f"{len(uuids)} answer"),
+                injection(uuids, Injector(scratch, folders=cdi))]
 
 
 def injection(uuids: list[str], injector: Injector) -> Finding:

@@ -6,7 +6,7 @@ device files, mounts, variables and hooks a container needs. Its hooks are progr
 container's files as root, which nobody is here: what they are for is done by `layout` instead.
 See docs/decisions/0017-gpus-by-cdi.md.
 
-CDI-1: a container is shown the cards that were granted, all of them, and no other; what a
+CDI-1: a container is shown the devices that were granted, all of them, and no other; what a
        specification says is used only where that is so, else `NotShown` tells why.
 """
 
@@ -95,14 +95,16 @@ class Specification(msgspec.Struct, frozen=True):
 
 
 @dataclass(frozen=True, slots=True)
-class Card:
+class Granted:
     """A granted device, by all that is known of it here."""
 
     uuid: str
-    number: str = ""
-    """By NVML's order: 0; of a slice 0:1."""
     minor: str = ""
-    """The number in the name of its device file."""
+    """The number in the name of its device file; "" where the driver does not tell, and for a slice."""
+
+    @property
+    def is_slice(self) -> bool:
+        return self.uuid.startswith("MIG-")
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,9 +149,9 @@ def specification(value: object, file: str) -> Specification | None:
     return msgspec.structs.replace(read, file=file)
 
 
-def shown(found: Sequence[Specification], cards: Iterable[Card]) -> Shown:
-    """What the specifications, the one that counts most first, say of these cards; raise NotShown."""
-    chosen: list[tuple[Specification, Named]] = [_find(found, card) for card in cards]
+def shown(found: Sequence[Specification], granted: Iterable[Granted]) -> Shown:
+    """What the specifications, the one that counts most first, say of these devices; raise NotShown."""
+    chosen: list[tuple[Specification, Named]] = [_find(found, one) for one in granted]
     nodes: dict[str, str] = {}
     mounts: dict[str, str] = {}
     environment: dict[str, str] = {}
@@ -227,37 +229,34 @@ def _is_plain(path: str) -> bool:
     return path.startswith("/") and path != "/" and posixpath.normpath(path) == path and "\0" not in path
 
 
-def _find(found: Sequence[Specification], card: Card) -> tuple[Specification, Named]:
-    """By its UUID, else by its number: numbers can be out of date, so what they lead to is looked at."""
+def _find(found: Sequence[Specification], granted: Granted) -> tuple[Specification, Named]:
+    """By its UUID, else by its device file. Never by its number: that may be another device's by now."""
     why = ""
     for whole in found:
-        for name in filter(None, (card.uuid, card.number)):
-            for device in whole.devices:
-                if device.name == name:
-                    why = _why_not(card, device)
-                    if not why:
-                        return whole, device
-                    why = f"{whole.file}: the device {name!r} {why}"
         for device in whole.devices:
-            if card.minor and not _why_not(card, device):
+            if device.name == granted.uuid:
+                why = _why_not(granted, device)
+                if not why:
+                    return whole, device
+                why = f"{whole.file}: the device {device.name!r} {why}."
+        for device in whole.devices:
+            if granted.minor and not _why_not(granted, device):
                 return whole, device
-    files = ", ".join(whole.file for whole in found)
-    raise NotShown(f"{why}." if why else f"{files} does not list {card.uuid}.")
+    names = " by UUID (nvidia-ctk cdi generate --device-name-strategy=uuid …)" if granted.is_slice else ""
+    raise NotShown(why or f"{', '.join(whole.file for whole in found)} does not list {granted.uuid}{names}.")
 
 
-def _why_not(card: Card, device: Named) -> str:
+def _why_not(granted: Granted, device: Named) -> str:
     paths = [node.path for node in device.containerEdits.deviceNodes]
     cards = [path for path in paths if CARD.fullmatch(path)]
     if len(cards) != 1:
         return "has no device file of a card" if not cards else f"is several cards: {', '.join(cards)}"
-    if card.minor and cards[0] != f"/dev/nvidia{card.minor}":
-        return f"is {cards[0]}, but {card.uuid} is /dev/nvidia{card.minor} now"
-    caps = any(path.startswith("/dev/nvidia-caps/") for path in paths)
-    if card.uuid.startswith("MIG-") and not caps:
+    if granted.minor and cards[0] != f"/dev/nvidia{granted.minor}":
+        return f"is {cards[0]}, but {granted.uuid} is /dev/nvidia{granted.minor} now"
+    is_slice = any(path.startswith("/dev/nvidia-caps/") for path in paths)
+    if granted.is_slice and not is_slice:
         return "has no device file of a slice (/dev/nvidia-caps/…)"
-    if not card.uuid.startswith("MIG-") and caps:
-        return "is a slice of a card"
-    return ""
+    return "is a slice of a card" if is_slice and not granted.is_slice else ""
 
 
 def _links(hook: Hook) -> dict[str, str] | None:

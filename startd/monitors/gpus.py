@@ -47,7 +47,6 @@ class GpuWatch:
     def __init__(self, gpus: Gpus, limit: float = LIMIT) -> None:
         self.why_not: Callable[[str], str | None] = lambda uuid: None
         """Why a GPU cannot be given to a run, though the driver is content with it; None: it can."""
-        self._numbers: dict[str, str] = {}
         self._gpus = gpus
         self._limit = limit
         self._last = Look()
@@ -76,10 +75,6 @@ class GpuWatch:
         """What the machine offers."""
         return tuple(GpuPart(device.uuid, max(1, int((device.memory_mib or 0) * self._limit)), self._may_share(device))
                      for device in self._seen().devices)
-
-    def numbers(self) -> dict[str, str]:
-        """By UUID, the number that the driver gives to each."""
-        return self._numbers
 
     def attributes(self) -> dict[str, str]:
         """The same and more for the machine's ad, as ClassAd texts."""
@@ -112,7 +107,6 @@ class GpuWatch:
             loop.call_soon_threadsafe(_answer, answer, found)
 
     def _without_useless(self, found: Look) -> Look:
-        self._numbers = {device.uuid: device.number for device in found.devices}
         why = {device.uuid: self.why_not(device.uuid) for device in found.devices}
         useful = tuple(device for device in found.devices if why[device.uuid] is None)
         problems = (f"GPU {device.number} ({device.uuid}): {why[device.uuid]}"

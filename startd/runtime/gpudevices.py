@@ -18,7 +18,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from dsl.classad.literals import quote
-from startd.core.cdi import CUDA, NEEDED, Card, Layout, NotShown, layout, shown
+from startd.core.cdi import CUDA, NEEDED, Granted, Layout, NotShown, layout, shown
 from startd.core.launch import Bind
 from startd.runtime.cdi import FOLDERS, Specifications
 from startd.runtime.elf import soname
@@ -51,15 +51,11 @@ class Injection:
 
 
 class Injector:
-    """Shows GPUs to containers.
+    """Shows GPUs to containers. `root` is where the machine's files are."""
 
-    `numbers` says which number NVML gives to each; `root` is where the machine's files are.
-    """
-
-    def __init__(self, state: str, numbers: Callable[[], Mapping[str, str]] = dict, root: str = "",
-                 folders: Sequence[str] = FOLDERS, libraries: Callable[[], dict[str, str]] | None = None) -> None:
+    def __init__(self, state: str, root: str = "", folders: Sequence[str] = FOLDERS,
+                 libraries: Callable[[], dict[str, str]] | None = None) -> None:
         self._state = state
-        self._numbers = numbers
         self._root = root
         self._specifications = Specifications([root + folder for folder in folders])
         self._find_libraries = libraries or driver_libraries
@@ -127,8 +123,8 @@ class Injector:
             if wrong:
                 raise NotShown(" ".join(wrong))
             return None
-        minors, numbers = _minors(f"{self._root}/proc/driver/nvidia/gpus"), self._numbers()
-        said = shown(found, [Card(uuid, numbers.get(uuid, ""), minors.get(uuid, "")) for uuid in uuids])
+        minors = _minors(f"{self._root}/proc/driver/nvidia/gpus")
+        said = shown(found, [Granted(uuid, minors.get(uuid, "")) for uuid in uuids])
         left_out = list(said.left_out)
         nodes = []
         for inside, outside in said.nodes.items():

@@ -204,7 +204,8 @@ class PodmanRuntime(ProcessRuntime):
         """Show the run its GPUs; what it says of variables counts more than what the machine says."""
         shown = self._gpus.show(launch.gpus)
         inside = Inside(f"/proc/{self._link.keeper_pid}/root{root.path}", box.binds)
-        where_there = [bind for bind in shown.where_there if inside.outside(bind.inside) is not None]
+        where_there = [bind for bind in shown.where_there if (place := inside.outside(bind.inside)) is not None
+                       and os.path.isdir(place) == os.path.isdir(bind.outside)]
         for name, value in shown.environment.items():
             launch.environment.setdefault(name, value)
         before = environment_of(launch, self._ground_of(root))

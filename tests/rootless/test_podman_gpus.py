@@ -22,7 +22,7 @@ def test_a_run_has_the_card_that_it_was_granted_and_a_card_that_cannot_be_shown_
     (cdi / "nvidia.json").write_text(json.dumps({
         "cdiVersion": "0.5.0", "kind": "nvidia.com/gpu",
         "containerEdits": {"mounts": [{"hostPath": str(library), "containerPath": f"/usr/lib64/{library.name}"}]},
-        "devices": [{"name": "0", "containerEdits": {
+        "devices": [{"name": LISTED, "containerEdits": {
             "deviceNodes": [{"path": "/dev/nvidia0", "hostPath": "/dev/zero"}]}}]}))
     cards = tmp_path / "cards.json"
     cards.write_text(json.dumps({"gpus": [{"uuid": LISTED}, {"uuid": "GPU-2", "mig": [{"uuid": UNLISTED}]}]}))
@@ -36,10 +36,10 @@ def test_a_run_has_the_card_that_it_was_granted_and_a_card_that_cannot_be_shown_
         assert hello.ad["PescGpuInjection"] == '"cdi"'
         assert "PescCdiProblems" not in hello.ad
         assert f"GPU 1:0 ({UNLISTED}): The GPU {UNLISTED} cannot be shown" in hello.ad["PescGpuProblems"]
-        load = "import ctypes; ctypes.CDLL('libcuda.so.1')"
-        await pool.schedd.say(a_grant(
-            claim=amounts(gpus=(a_gpu(LISTED),)), program=a_program(command="/bin/sh", arguments=[
-                "-c", f'echo /dev/nvidia* $CUDA_VISIBLE_DEVICES; head -c 5 /dev/nvidia0 | wc -c; python3 -c "{load}"'])))
+        script = ("echo /dev/nvidia* $CUDA_VISIBLE_DEVICES; head -c 5 /dev/nvidia0 | wc -c; "
+                  "python3 -c \"import ctypes; ctypes.CDLL('libcuda.so.1')\"")
+        await pool.schedd.say(a_grant(claim=amounts(gpus=(a_gpu(LISTED),)), program=a_program(
+            command="/bin/sh", arguments=["-c", script])))
         end = (await pool.schedd.end_of(a_run())).end
         assert end.exit_code == 0, pool.schedd.content(end.stderr.sha256)
         assert pool.schedd.content(end.stdout.sha256).split() == [b"/dev/nvidia0", LISTED.encode(), b"5"]

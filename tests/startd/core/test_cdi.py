@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from startd.core.cdi import Card, Layout, NotShown, Specification, layout, shown, specification
+from startd.core.cdi import Granted, Layout, NotShown, Specification, layout, shown, specification
 from startd.runtime.cdi import read_yaml
 
 DATA = Path(__file__).parent / "data" / "cdi"
@@ -32,7 +32,7 @@ def soname(path: str) -> str | None:
 
 
 def test_a_granted_card_comes_with_its_devices_and_the_drivers_files_and_no_other_card():
-    said = shown([read("two-cards.yaml")], [Card(SECOND, "1", "1")])
+    said = shown([read("two-cards.yaml")], [Granted(SECOND, "1")])
     assert said.nodes == {path: path for path in (
         "/dev/nvidia-modeset", "/dev/nvidia-uvm", "/dev/nvidia-uvm-tools", "/dev/nvidiactl", "/dev/nvidia1")}
     assert (said.environment, said.left_out) == ({"NVIDIA_VISIBLE_DEVICES": "void"}, ())
@@ -53,43 +53,49 @@ def test_a_granted_card_comes_with_its_devices_and_the_drivers_files_and_no_othe
 
 
 def test_two_granted_cards_come_together():
-    said = shown([read("two-cards.yaml")], [Card(FIRST), Card(SECOND)])
+    said = shown([read("two-cards.yaml")], [Granted(FIRST), Granted(SECOND)])
     assert {"/dev/nvidia0", "/dev/nvidia1", "/dev/dri/card1"} <= set(said.nodes)
 
 
-@pytest.mark.parametrize("card", [Card(SLICE), Card("MIG-another-name", "0:1")], ids=["by UUID", "by number"])
-def test_a_slice_comes_with_its_own_capabilities_and_no_others(card):
-    nodes = shown([read("slices.yaml")], [card]).nodes
+def test_a_slice_comes_with_its_own_capabilities_and_no_others():
+    nodes = shown([read("slices.yaml")], [Granted(SLICE)]).nodes
     assert sorted(nodes) == ["/dev/nvidia-caps/nvidia-cap30", "/dev/nvidia-caps/nvidia-cap31", "/dev/nvidia-uvm",
                              "/dev/nvidia0", "/dev/nvidiactl"]
 
 
-def test_a_specification_by_numbers_is_used_after_a_look_at_what_the_number_means():
-    assert shown([read("by-number.json")], [Card(FIRST, "0", "0")]).nodes == {
+def test_a_slice_is_not_believed_by_its_number_which_may_be_that_of_another_one_by_now():
+    with pytest.raises(NotShown, match=r"does not list MIG-another by UUID .*--device-name-strategy=uuid"):
+        shown([read("slices.yaml")], [Granted("MIG-another")])
+
+
+def test_where_devices_have_numbers_for_names_a_card_is_found_by_its_device_file():
+    assert shown([read("by-number.json")], [Granted(FIRST, "0")]).nodes == {
         "/dev/nvidiactl": "/run/nvidia/driver/dev/nvidiactl", "/dev/nvidia0": "/run/nvidia/driver/dev/nvidia0"}
-    with pytest.raises(NotShown, match=rf"'0' is /dev/nvidia0, but {FIRST} is /dev/nvidia3 now"):
-        shown([read("by-number.json")], [Card(FIRST, "0", "3")])
+    for elsewhere in ("3", ""):
+        with pytest.raises(NotShown, match=f"does not list {FIRST}"):
+            shown([read("by-number.json")], [Granted(FIRST, elsewhere)])
 
 
-def test_a_card_is_found_by_its_device_file_whatever_its_name_is():
-    assert "/dev/nvidia0" in shown([read("by-number.json")], [Card(FIRST, "", "0")]).nodes
+def test_a_uuid_that_has_another_device_file_by_now_is_not_believed():
+    with pytest.raises(NotShown, match=f"'{FIRST}' is /dev/nvidia0, but {FIRST} is /dev/nvidia3 now"):
+        shown([read("two-cards.yaml")], [Granted(FIRST, "3")])
 
 
 def test_what_cannot_be_done_is_left_out_by_name():
-    said = shown([read("by-number.json")], [Card(FIRST, "0")])
+    said = shown([read("by-number.json")], [Granted(FIRST, "0")])
     assert said.left_out == ("the mount /run/nvidia of type tmpfs", "the hook /usr/local/bin/warm-up slowly")
     assert layout(said, lambda path: "").links == {"libcuda.so.1": "libcuda.so.535.1"}
 
 
 def test_a_card_that_is_not_listed_is_not_shown():
     with pytest.raises(NotShown, match=r"/etc/cdi/two-cards.yaml does not list GPU-9"):
-        shown([read("two-cards.yaml")], [Card(FIRST), Card("GPU-9", "7", "7")])
+        shown([read("two-cards.yaml")], [Granted(FIRST), Granted("GPU-9", "7")])
 
 
 def test_the_file_that_counts_most_is_asked_first():
     first, second = read("two-cards.yaml"), read("by-number.json")
-    assert shown([second, first], [Card(FIRST, "0", "0")]).file == "/etc/cdi/by-number.json"
-    assert shown([second, first], [Card(SECOND, "1", "1")]).file == "/etc/cdi/two-cards.yaml"
+    assert shown([second, first], [Granted(FIRST, "0")]).file == "/etc/cdi/by-number.json"
+    assert shown([second, first], [Granted(SECOND, "1")]).file == "/etc/cdi/two-cards.yaml"
 
 
 def test_a_name_that_stands_for_several_cards_is_not_one():
@@ -97,18 +103,20 @@ def test_a_name_that_stands_for_several_cards_is_not_one():
     value["devices"] = [{"name": FIRST, "containerEdits": value["devices"][-1]["containerEdits"]}]
     whole = specification(value, "f")
     with pytest.raises(NotShown, match="is several cards: /dev/nvidia0, /dev/nvidia1"):
-        shown([whole], [Card(FIRST)])
+        shown([whole], [Granted(FIRST)])
 
 
 def test_a_slice_is_never_taken_for_its_card_nor_a_card_for_a_slice():
     with pytest.raises(NotShown, match="does not list GPU-1"):
-        shown([read("slices.yaml")], [Card("GPU-1", "0", "0")])
-    with pytest.raises(NotShown, match="no device file of a slice"):
-        shown([read("two-cards.yaml")], [Card("MIG-1", "0")])
+        shown([read("slices.yaml")], [Granted("GPU-1", "0")])
+    value = value_of("two-cards.yaml")
+    value["devices"][0]["name"] = "MIG-1"
+    with pytest.raises(NotShown, match="'MIG-1' has no device file of a slice"):
+        shown([specification(value, "f")], [Granted("MIG-1")])
 
 
 def test_without_the_drivers_library_there_is_no_container():
-    said = shown([read("two-cards.yaml")], [Card(FIRST)])
+    said = shown([read("two-cards.yaml")], [Granted(FIRST)])
     with pytest.raises(NotShown, match=r"brings no libcuda.so.1"):
         layout(said, lambda path: None)
 

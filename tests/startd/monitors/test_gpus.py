@@ -100,7 +100,9 @@ def test_a_card_that_no_container_could_be_shown_is_not_offered_and_the_ad_says_
 
 def test_numbers_are_those_of_the_driver_slices_by_their_card(cards):
     cards[0]["mig"] = [{"uuid": "MIG-5d9b-cccc"}, None, {"uuid": "MIG-6eac-dddd"}]
-    assert seen().numbers() == {"MIG-5d9b-cccc": "0:0", "MIG-6eac-dddd": "0:2", TWO: "1"}
+    found = Gpus(lambda: imitation).look().devices
+    assert {device.uuid: device.number for device in found} == {
+        "MIG-5d9b-cccc": "0:0", "MIG-6eac-dddd": "0:2", TWO: "1"}
 
 
 def test_slices_of_a_card_are_devices_of_their_own_and_the_card_is_none(cards):
