@@ -160,7 +160,10 @@ class Client:
     ) -> http.client.HTTPResponse:
         target = quote(path, safe="/") + _query_text(query or {})
         sent = self._headers() | (headers or {})
+        begins_at = body.tell() if hasattr(body, "seek") else None
         for fresh in (False, True):
+            if fresh and begins_at is not None:
+                body.seek(begins_at)     # the first try has read it, and the other end waits for all of it
             reused = self._connection is not None
             connection = self._connection = self._connection or self._connect()
             try:

@@ -163,6 +163,18 @@ def test_a_kept_connection_that_the_schedd_has_closed_is_opened_anew(serve):
     assert len(server.asked) == 5
 
 
+def test_a_file_that_is_sent_again_on_a_new_connection_is_sent_whole(serve, tmp_path):
+    path = tmp_path / "content"
+    path.write_bytes(b"x" * 100_000 + b"whole")
+    server = serve(hang_up=True)
+    client = Client(server.url, None)
+    for offset in (0, 100_000):
+        with open(path, "rb") as file:
+            file.seek(offset)
+            client.exchange("PUT", "/v1/blobs/f00d", file, headers={"Content-Length": str(100_005 - offset)})
+    assert [body for *_, body in server.asked] == [path.read_bytes(), b"whole"]
+
+
 def test_a_request_on_a_fresh_connection_is_never_sent_twice(speak):
     def script(connection):
         connection.recv(4096)
