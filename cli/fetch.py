@@ -4,6 +4,7 @@
       rank-0/ …            the files of each job, and its stdout and stderr
       output.txt           the ranks' output.txt, one after the other
       stdout.txt           the ranks' stdout, likewise
+      …                    what the submit file's `join` names, likewise; of CSV files the first line once
       rows.csv             of a sweep: each rank's row, how it ended, what it used, its output
       summary.json|.txt    how each rank ended, and where
 
@@ -13,6 +14,7 @@ What is here already, whole, is not sent again: an interrupted fetch is simply g
 import hashlib
 import io
 import itertools
+import re
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -40,6 +42,11 @@ PACK_BYTES = 8 * 1024**2
 TOLD_FAILURES = 20
 STREAMS = ("stdout", "stderr")
 ROWS = "rows.csv"
+OURS = frozenset({"output.txt", "stdout.txt", ROWS, "summary.json", "summary.txt"})
+TABLES = (".csv", ".tsv")
+LONGEST_HEADER_BYTES = 1 << 16
+_NUMBER = re.compile(rb"(?:\A|[,;\t])\s*\"?[-+]?\.?[0-9][0-9.eE+-]*\"?\s*(?=[,;\t\r\n])")
+"""A cell that is a number: where there is one, a line that all have is a result that all have."""
 BEFORE_ROW, AFTER_ROW = ("rank", "repetition"), (
     "status", "exit_code", "signal", "wall_seconds", "cpu_seconds", "memory_mib", "machine", "output")
 """Columns of ROWS, before those of the row and after them."""
@@ -127,6 +134,8 @@ def fetch_cluster(client: Client, cluster: int, folder: str) -> FetchSummary:
         ranks = _Ranks(manifest, places)
         _join(target, summary, ranks, "output.txt", "output.txt")
         _join(target, summary, ranks, "stdout", "stdout.txt")
+        for name in _wanted_joins(ranks, summary):
+            _join(target, summary, ranks, name, name)
         _write_rows(target, summary, ranks)
         _write_summary(target, ranks)
     return summary
@@ -328,12 +337,14 @@ class _Rank(NamedTuple):
     wall_seconds: float
     cpu_seconds: float
     memory_mib: float
+    joins: list[str]
+    """What the submit file wants joined, beside output.txt and stdout."""
     left: frozenset[str]
     """Which of the files that are joined it has."""
 
     @classmethod
     def of(cls, outputs: ClusterOutputs) -> "_Rank":
-        left = {file.path for file in outputs.files if file.path == "output.txt"}
+        left = {file.path for file in outputs.files if file.path == "output.txt" or file.path in outputs.joins}
         if outputs.stdout is not None and outputs.stdout.size:
             left.add("stdout")
         try:
@@ -342,7 +353,7 @@ class _Rank(NamedTuple):
             raise _not_understood(f"The row of rank {outputs.proc}", error) from None
         return cls(outputs.proc, outputs.repetition, row, outputs.row, outputs.status, outputs.exit_code,
                    outputs.signal, outputs.machine, outputs.warnings, outputs.wall_seconds, outputs.cpu_seconds,
-                   outputs.memory_mib, frozenset(left))
+                   outputs.memory_mib, outputs.joins, frozenset(left))
 
     @property
     def as_json(self) -> dict[str, Any]:
@@ -380,20 +391,56 @@ def how_it_ended(exit_code: int | None, signal: int | None) -> str:
     return "-" if exit_code is None else f"exit code {exit_code}"
 
 
+def _wanted_joins(ranks: Iterable[_Rank], summary: FetchSummary) -> list[str]:
+    """The files to be joined, each once; what may not be written is told as a failure."""
+    names = dict.fromkeys(name for rank in ranks for name in rank.joins)
+    wanted = []
+    for name in names:
+        try:
+            parts = safe_parts(name)
+        except UnsafePath as error:
+            summary.failures.append(f"{plain(name, 80)!r} is not joined: {error}.")
+            continue
+        if parts[0] in OURS or parts[0].startswith("rank-"):
+            summary.failures.append(f"{plain(name, 80)!r} is not joined: there is a file of that name already.")
+        else:
+            wanted.append(name)
+    return wanted
+
+
 def _join(target: Folder, summary: FetchSummary, ranks: Iterable[_Rank], name: str, joined: str) -> None:
     """Write the ranks' `name` one after the other, each from the start of a line."""
     having = [rank.rank for rank in ranks if name in rank.left]
+    place = tuple(joined.split("/"))
     if not having:
-        target.remove((joined,))
+        target.remove(place)
         return
-    with target.replacing((joined,)) as file:
+    header = _common_header(target, having, name) if name.lower().endswith(TABLES) else b""
+    with target.replacing(place) as file:
+        file.write(header)
         for rank in having:
             try:
-                with target.open((f"rank-{rank}", name)) as part:
+                with target.open((f"rank-{rank}", *name.split("/"))) as part:
+                    part.seek(len(header))
                     _append(file, part)
             except OSError as error:
                 summary.failures.append(f"{joined}: rank {rank} is missing in it: {error.strerror}.")
     summary.joined.append(joined)
+
+
+def _common_header(target: Folder, having: Iterable[int], name: str) -> bytes:
+    """The first line of a table, if all ranks have the same and it is names, not numbers; b"" else."""
+    headers = set()
+    for rank in having:
+        try:
+            with target.open((f"rank-{rank}", *name.split("/"))) as part:
+                headers.add(part.readline(LONGEST_HEADER_BYTES))
+        except OSError:
+            continue    # told when it is joined
+        if len(headers) > 1:
+            return b""
+    header = next(iter(headers), b"")
+    return header if header.endswith(b"\n") and not _NUMBER.search(header) else b""
 
 
 def _append(file: IO[bytes], part: IO[bytes]) -> None:

@@ -195,6 +195,8 @@ class ClusterOutputs(msgspec.Struct, frozen=True):
     cpu_seconds: float = 0.0
     memory_mib: float = 0.0
     """The most that any of its runs used."""
+    joins: list[str] = []
+    """Its files that the submit file wants joined by rank, beside output.txt and stdout."""
 
 
 class DomainAdd(msgspec.Struct, frozen=True, omit_defaults=True):

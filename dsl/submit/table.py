@@ -95,6 +95,8 @@ def _carried_out() -> tuple[Command, ...]:
         Command("environment2", Kind.ENVIRONMENT, "Environment", "The same, always in the new syntax."),
         Command("getenv", Kind.NAMES, "", "Which variables of your own environment travel with the job: true for all, "
                 "or names with * and !.", ("get_env",), "false"),
+        Command("join", Kind.FILES, "PescJoin", "Output files that pesc_fetch joins by rank, as it does output.txt: "
+                "result.csv.", pesc=True),
         Command("parameters", Kind.ARGUMENTS, "PescParameters", "What process gets as --parameters.", pesc=True),
         Command("repetitions", Kind.COUNT, "PescRepetitions", "How often to run it; with queue, so often for each of "
                 "its jobs; with a sweep, so often for each of its rows.", default="1", pesc=True),
@@ -190,7 +192,6 @@ def _pesc() -> tuple[Command, ...]:
         ("checkpoint", Kind.WORD, "PescCheckpoint", "folder", ("folder",), "What a checkpoint is: what the program "
          "writes to checkpoint_dir. A dump of its processes (checkpoint = process) needs machines that advertise "
          "HasProcessCheckpoint, and none does yet."),
-        ("join", Kind.FILES, "PescJoin", "", (), "Output files whose contents are joined by rank."),
     ))
 
 

@@ -285,8 +285,12 @@ def _outputs(cluster: Cluster, proc: int, job: Job) -> ClusterOutputs:
         proc, int(job.status), job.exit_code, job.exit_signal, job.last_machine, job.stdout, job.stderr, job.files,
         job.warnings, out if isinstance(out, str) else "", err if isinstance(err, str) else "",
         row, repetition, round(job.wall_seconds, 3), round(job.user_seconds + job.system_seconds, 6),
-        round(job.memory_mib, 1),
+        round(job.memory_mib, 1), _joins(ad.evaluate("PescJoin")),
     )
+
+
+def _joins(value: object) -> list[str]:
+    return [name for name in value if isinstance(name, str)] if isinstance(value, list) else []
 
 
 def _left_off(wants: list[Any], limit: int, listed: int) -> int:

@@ -67,6 +67,40 @@ def test_every_rank_gets_its_files_and_the_joined_ones_are_in_order_of_rank(clus
         "0", "completed", "exit", "code", "0", "lab-1"]
 
 
+def test_files_that_are_named_are_joined_too_and_a_table_has_its_first_line_once(cluster, tmp_path):
+    tables = [f"x,y\n{proc},{proc * proc}\n".encode() for proc in range(3)]
+    logs = [f"begin {proc}".encode() for proc in range(3)]
+    ranks = [a_rank(proc, [a_file("res/table.csv", tables[proc]), a_file("log", logs[proc])],
+                    joins=["res/table.csv", "log"]) for proc in (2, 0, 1)]
+    pool = cluster(ranks, [*tables, *logs])
+    summary = fetch_cluster(pool.client, 12, str(tmp_path))
+    assert (tmp_path / "res/table.csv").read_text() == "x,y\n0,0\n1,1\n2,4\n"
+    assert (tmp_path / "log").read_text() == "begin 0\nbegin 1\nbegin 2\n"
+    assert (summary.joined, summary.failures) == (["res/table.csv", "log"], [])
+
+
+def test_tables_whose_first_lines_differ_are_joined_whole(cluster, tmp_path):
+    tables = [b"1,2\n", b"1,3\n4,5\n"]
+    pool = cluster([a_rank(proc, [a_file("t.csv", tables[proc])], joins=["t.csv"]) for proc in range(2)], tables)
+    fetch_cluster(pool.client, 12, str(tmp_path))
+    assert (tmp_path / "t.csv").read_text() == "1,2\n1,3\n4,5\n"
+
+
+def test_a_result_that_all_ranks_have_is_no_header(cluster, tmp_path):
+    pool = cluster([a_rank(proc, [a_file("t.csv", b"same, -0.5e3\n")], joins=["t.csv"]) for proc in range(2)],
+                   [b"same, -0.5e3\n"])
+    fetch_cluster(pool.client, 12, str(tmp_path))
+    assert (tmp_path / "t.csv").read_text() == "same, -0.5e3\n" * 2
+
+
+@pytest.mark.parametrize("name", ["../out", "/etc/passwd", "rows.csv", "summary.json", "rank-0/x", "output.txt"])
+def test_what_would_overwrite_something_else_is_not_joined(cluster, tmp_path, name):
+    pool = cluster([a_rank(0, [a_file("a", b"1")], joins=[name])], [b"1"])
+    summary = fetch_cluster(pool.client, 12, str(tmp_path / "out"))
+    assert summary.joined == []
+    assert [failure.partition(" is not joined: ")[0] for failure in summary.failures] == [repr(name)]
+
+
 def test_what_is_here_already_is_not_sent_again(cluster, tmp_path):
     pool = cluster([a_rank(0, [a_file("a", b"first"), a_file("b", b"second")])], [b"first", b"second"])
     fetch_cluster(pool.client, 12, str(tmp_path))

@@ -90,7 +90,7 @@ def test_what_is_wrong_is_said_where_it_is_written(mistakes, line, column, what)
     ("should_transfer_files = NO", 1, "should_transfer_files = NO is not carried out by this version"),
     ("transfer_executable = false", 1, "transfer_executable = false is not carried out by this version"),
     ("periodic_remove = $(Process) > 3", 1, '"periodic_remove" is not carried out by this version'),
-    ("join = result.csv", 1, '"join" is not carried out by this version'),
+    ("rooms = lab1", 1, '"rooms" is not carried out by this version'),
     ("transfer_input_files = http://example.org/x", 24,
      "http://example.org/x is an address; fetching from addresses is not carried out by this version"),
 ])
