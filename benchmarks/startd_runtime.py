@@ -36,6 +36,7 @@ from startd.connection import NoSchedd
 from startd.core.contract import Person
 from startd.core.startd import StartdCore
 from startd.files.cache import Cache
+from startd.files.checkpoints import Checkpoints
 from startd.files.journal import Journal
 from startd.files.sandbox import Sandboxes
 from startd.files.transfer import Transfer
@@ -109,7 +110,8 @@ async def ours(jobs: int) -> tuple[float, float, float]:
         runtime.append(ProcessRuntime(state, "bench", tell))
         return runtime[0]
 
-    loop = Loop(core, make, journal, cache, sandboxes, Transfer(cache, no_client), lambda busy: {"START": "true"},
+    transfer = Transfer(cache, no_client)
+    loop = Loop(core, make, journal, cache, sandboxes, transfer, Checkpoints(transfer), lambda busy: {"START": "true"},
                 GpuWatch(Gpus(chosen=frozenset())))
     schedd = Schedd(jobs)
     begun: list[tuple[float, float, float]] = []

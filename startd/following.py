@@ -22,6 +22,8 @@ class Following:
         self._tailing: asyncio.Task[None] | None = None
 
     def follow(self, watch: Watch) -> None:
+        if not self._core.is_connected:
+            return      # it came with the last words of a connection that is gone
         self._tails.follow(watch, self._sandboxes.path(watch.run))
         if self._tailing is None:
             self._tailing = asyncio.get_running_loop().create_task(self._tail())
@@ -54,6 +56,7 @@ class Following:
     def begin(self) -> None:
         """There is a new connection, and nobody who watched through the last one."""
         self._said.clear()
+        self._tails.clear()
 
     def clear(self) -> None:
         """The connection is gone, and with it everybody who watched."""

@@ -89,10 +89,10 @@ class JobRun:
     used_kib: int = 0
     used_gpu_mib: float = 0.0
     gpu_peak_mib: float = 0.0
+    """The most that it was seen to use of one GPU."""
     cpu_seen: tuple[float, float] | None = None
     """When its processor time was looked at, and what it was: what `peak_cpus` counts from."""
     peak_cpus: float = 0.0
-    """The most that it was seen to use of one GPU."""
     take_at: float | None = None
     """When its next checkpoint is due; None while one is being taken, or when none is wanted."""
     checkpoint: Checkpoint | None = None
