@@ -8,7 +8,7 @@ job, a maker is run again for every job; the others are run once for the cluster
 from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
-from dsl.submit import environment, gpus, pesc, policy, transfer
+from dsl.submit import environment, gpus, limits, pesc, policy, transfer
 from dsl.submit.expressions import quote
 from dsl.submit.given import Given
 from dsl.submit.requirements import (
@@ -85,6 +85,7 @@ _GPUS = ("request_gpus", "require_gpus", "gpus", "gpus_minimum_capability", "gpu
          "gpu_capability", "gpus_minimum_memory", "gpu_memory", "gpus_minimum_runtime")
 _CRON = tuple(f"cron_{part}" for part in CRON)
 _DEFERRAL = ("deferral_time", "deferral_window", "deferral_prep_time", "cron_window", "cron_prep_time", *_CRON)
+_LIMITS = ("pids_limit", "enforce", "request_memory", "request_disk", "want_job_networking")
 _ADDRESSES = ("transfer_input_files", "output_destination")
 _WHETHER = ("should_transfer_files", "when_to_transfer_output")
 
@@ -110,9 +111,10 @@ _SPECIAL = (
     Maker(("request_memory",), request_memory),
     Maker(("request_disk",), request_disk),
     Maker(_GPUS, gpus.gpus, True),
+    Maker(_LIMITS, limits.limits, True),
     Maker(("requirements", "process", "main", "language", "request_cpus", "request_memory", "request_disk",
            "checkpoint_exit_code", "encrypt_execute_directory", "deferral_time", *_CRON, *_CONTAINER, *_GPUS,
-           *_WHETHER, *DOMAIN), requirements),
+           *_WHETHER, *DOMAIN, *_LIMITS), requirements),
     Maker(("rank",), rank),
     Maker(("priority",), priority),
     Maker(("hold",), policy.hold),
@@ -140,7 +142,8 @@ _SPECIAL = (
 
 _SPECIALLY_MADE = frozenset(command for maker in _SPECIAL for command in maker.reads) - {"output_destination",
                                                                                        "grid_resource",
-                                                                                       "encrypt_execute_directory"}
+                                                                                       "encrypt_execute_directory",
+                                                                                       "want_job_networking"}
 _NOT_ATTRIBUTES = frozenset({"getenv"})
 
 MAKERS = (*_SPECIAL, *(Maker((command.name,), make_simple(command), True) for command in COMMANDS

@@ -7,7 +7,7 @@ left out if the user's own expression speaks of the attribute.
 
 import posixpath
 
-from dsl.submit import gpus, transfer
+from dsl.submit import gpus, limits, transfer
 from dsl.submit.amounts import LOOKS_LIKE_AN_AMOUNT, amount
 from dsl.submit.expressions import BadExpression, check, inside, machine_names, quote
 from dsl.submit.given import Given, Wrong
@@ -117,6 +117,7 @@ def requirements(given: Given) -> dict[str, str]:
     if named.isdisjoint({"hasfiletransfer", "filesystemdomain"}):
         clauses.append(_file_clause(given))
     clauses += _feature_clauses(given, named)
+    clauses += limits.clauses(given, named)
     return {"Requirements": " && ".join(clauses)}
 
 

@@ -115,6 +115,10 @@ def _carried_out() -> tuple[Command, ...]:
         Command("request_cpus", Kind.EXPRESSION, "RequestCpus", "How many cores a job needs.", default="1"),
         Command("request_memory", Kind.MEMORY, "RequestMemory", "How much memory a job needs.", default="128"),
         Command("request_disk", Kind.DISK, "RequestDisk", "How much disk space a job needs.", default="1048576"),
+        Command("pids_limit", Kind.COUNT, "PescPidsLimit", "How many processes and threads a job may have at once; "
+                "only machines that can enforce it will do. In a container it is 2048 if not given.", pesc=True),
+        Command("enforce", Kind.NAMES, "", "Which limits the machine must be able to enforce: memory, disk, pids, "
+                "network. Without it a job also runs where request_disk, say, is only wished for.", pesc=True),
         Command("gpus", Kind.COUNT, "RequestGPUs", "How many GPUs a job needs.", default="0", pesc=True),
         Command("gpu_capability", Kind.NUMBER, "GPUsMinCapability", "The lowest capability of a GPU that will do.",
                 pesc=True),

@@ -9,6 +9,7 @@ import msgspec
 from contract.messages import Amounts, Content, NamedContent, Program
 from dsl.classad import Ad, references
 from dsl.submit import Mistake, SubmitErrors
+from dsl.submit.limits import MOST_PIDS
 from dsl.submit.quoting import BadQuoting, read_environment, split
 from schedd.core.ads import job_ad
 from schedd.core.checkpoints import exit_code_of
@@ -17,7 +18,7 @@ from schedd.core.cluster import DYNAMIC, Cluster
 READ = frozenset(
     "cmd args arguments environment iwd in transferinput transferoutput pescprocess pescmain pescparameters "
     "pescsharedfiles pescmemorylimit pescdisklimit successcheckpointexitcode pesccheckpointevery killsig "
-    "containerimage dockerimage wantjobnetworking "
+    "containerimage dockerimage wantjobnetworking pescpidslimit "
     "jobmaxvacatetime killsigtimeout transfercheckpoint whentotransferoutput".split()
 )
 """Attributes, in lower case, that a program is made from."""
@@ -87,6 +88,7 @@ def _make(cluster: Cluster, ad: Ad, rank: int) -> Program:
         network=ad.evaluate("WantJobNetworking") is True,
         memory_limit_mib=1 if ad.evaluate("PescMemoryLimit") is True else None,
         disk_limit_kib=1 if ad.evaluate("PescDiskLimit") is True else None,
+        pids_limit=_pids(ad),
         kill_signal=_signal(_text(ad, "KillSig")),
         grace_seconds=_grace(ad),
         checkpoint_every=_seconds(ad, "PescCheckpointEvery") or 0.0,
@@ -114,6 +116,11 @@ def _named(files: dict[str, Content], iwd: str, paths: list[str]) -> list[NamedC
         for path in paths
         if (whole := _absolute(iwd, path)) in files
     ]
+
+
+def _pids(ad: Ad) -> int | None:
+    value = ad.evaluate("PescPidsLimit")
+    return min(value, MOST_PIDS) if type(value) is int and value > 0 else None
 
 
 def _signal(name: str) -> int:

@@ -15,6 +15,9 @@ from startd.runtime.trial import Abilities, prove
 
 log = logging.getLogger(__name__)
 
+KERNEL, WATCHING = '"kernel"', '"watching"'
+"""How memory is limited: at once, or by looking four times a second and ending what has grown too large."""
+
 RUNTIMES = ("auto", "podman", "process")
 
 Make = Callable[[Callable[[Happening], None]], Runtime]
@@ -55,7 +58,9 @@ def _process(state: str, identity: str, why: str = "") -> Chosen:
     said = {"PescNoContainers": quote(why)} if why else {}
     return Chosen(False, lambda tell: ProcessRuntime(state, identity, tell), {
         "PescRuntime": '"process"', "HasContainer": "false", "HasDocker": "false", "HasDockerURL": "false",
-        "HasMemoryLimit": "true", "HasDiskLimit": "false", "HasPidsLimit": "false", "HasNetworkIsolation": "false",
+        "HasMemoryLimit": "true", "PescMemoryLimitBy": WATCHING,
+        # What it writes outside its folder is not seen, nor does anything keep it from there.
+        "HasDiskLimit": "false", "HasPidsLimit": "false", "HasNetworkIsolation": "false", "HasCpuShares": "false",
         **said,
     })
 
@@ -63,7 +68,9 @@ def _process(state: str, identity: str, why: str = "") -> Chosen:
 def _attributes(abilities: Abilities) -> dict[str, str]:
     return {
         "PescRuntime": '"podman"', "HasContainer": "true", "HasDocker": "true", "HasDockerURL": "true",
-        "HasMemoryLimit": "true", "HasDiskLimit": "true", "HasPidsLimit": _truth(abilities.pids_limit),
+        "HasMemoryLimit": "true", "PescMemoryLimitBy": KERNEL if abilities.memory_limit else WATCHING,
+        "HasDiskLimit": "true", "HasPidsLimit": _truth(abilities.pids_limit),
+        "HasCpuShares": _truth(abilities.cpu_shares),
         "HasNetworkIsolation": _truth(abilities.network_isolation),
         # Of the languages, what the default image has: others come with an image of their own.
         "HasPython": "true", "HasR": "false", "HasJulia": "false", "HasOctave": "false",

@@ -12,13 +12,17 @@ from dataclasses import dataclass
 
 import msgspec
 
-from startd.core.container import SCRATCH, WORK, Ground, Group, configuration
+from startd.core.container import MIB, SCRATCH, WORK, Ground, Group, configuration, pids_by_user
 from startd.core.launch import Bind, Box, Launch
 from startd.images.engine import CannotContain, Engine, Said, call
 from startd.images.layer import make_layer
 from startd.runtime import cgroups, seccomp
 
 PIDS = 12
+MEMORY_MIB = 64
+CPUS = 2.0
+USUAL_WEIGHT = 100
+"""Of a group that nobody gave one; what we ask for differs."""
 NO_OVERLAY = 101
 TRIAL_SECONDS = 60.0
 BORROWED = ("/bin", "/lib", "/lib32", "/lib64", "/sbin", "/usr")
@@ -43,6 +47,10 @@ class Abilities:
 
     pids_limit: bool
     network_isolation: bool
+    memory_limit: bool = False
+    """By the kernel; otherwise memory is watched."""
+    cpu_shares: bool = False
+    """Whether the kernel divides processor time by what runs asked for."""
 
 
 async def prove(engine: Engine, state: str) -> Abilities:
@@ -67,20 +75,29 @@ def _lay_out(engine: Engine, home: str, group: Group | None) -> str:
         os.makedirs(place)
     binds = (Bind(WORK, f"{home}/work", True), Bind(SCRATCH, f"{home}/tmp", True),
              *(Bind(place, os.path.realpath(place)) for place in borrowed))
-    launch = Launch(["/bin/sh", "-c", LOOK_AROUND], {}, home, WORK, "", "")
+    launch = Launch(["/bin/sh", "-c", LOOK_AROUND], {}, home, WORK, "", "", memory_limit_mib=MEMORY_MIB)
+    box = Box(None, binds, pids_limit=PIDS, cpus=CPUS)
+    name = f"pesc-trial-{os.getpid()}"
     found = seccomp.profile_here()
     rules = found[1] if found else None
     ground = Ground(f"{home}/root", {}, None, rules, group)
     with open(f"{home}/config.json", "wb") as file:
-        file.write(msgspec.json.encode(configuration(
-            "pesc-trial", launch, Box(None, binds, pids_limit=PIDS), ground)))
+        file.write(msgspec.json.encode(configuration(name, launch, box, ground)))
     overlay = f"mount -t overlay -o ro,lowerdir={home}/layer:{home}/below pesc {home}/root"
     manager = "disabled" if group is None else "cgroupfs"
     crun = f"{engine.crun} --root={home}/crun --cgroup-manager={manager}"
-    name = f"pesc-trial-{os.getpid()}"
-    limit = f"prlimit --pid=$(cat {home}/pid) --nproc={PIDS + 1}" if group is None else "true"
+    pids = pids_by_user(box, ground)
+    limit = "true" if pids is None else f"prlimit --pid=$(cat {home}/pid) --nproc={pids}"
     return (f"{overlay} || exit {NO_OVERLAY}; {crun} create --bundle={home} --pid-file={home}/pid {name} && {limit} && "
-            f"{crun} start {name}; status=$?; umount -l {home}/root; exit $status")
+            f"{{ {_limits_set(group, name)}; {crun} start {name}; }}; status=$?; umount -l {home}/root; exit $status")
+
+
+def _limits_set(group: Group | None, name: str) -> str:
+    """Lines of shell that print what the kernel was told about the container."""
+    if group is None:
+        return "true"
+    files = f"{cgroups.TREE}{group.path}/{name}"
+    return f'{{ echo "memory: $(cat {files}/memory.max)"; echo "weight: $(cat {files}/cpu.weight)"; }} 2>/dev/null'
 
 
 def _read(said: Said) -> Abilities:
@@ -101,4 +118,7 @@ def _read(said: Said) -> Abilities:
     if facts.get("Seccomp") != "2":
         raise CannotContain("system calls are not filtered in a container: the engine's profile is missing")
     forked = int(facts.get("forked", "40"))
-    return Abilities(pids_limit=forked <= PIDS, network_isolation=facts.get("links") == "1")
+    weight = facts.get("weight", "")
+    return Abilities(pids_limit=forked <= PIDS, network_isolation=facts.get("links") == "1",
+                     memory_limit=facts.get("memory") == str(MEMORY_MIB * MIB),
+                     cpu_shares=weight.isdigit() and int(weight) != USUAL_WEIGHT)

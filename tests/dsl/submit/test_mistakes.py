@@ -150,6 +150,12 @@ def test_what_a_job_can_do_without_is_passed_over_with_a_warning(described, line
     ("domain = a\ndockerfile = b", "both domain and dockerfile are given"),
     ("repetitions = 1 TB", "'1 TB' is not a number of repetitions"),
     ("max_retries = 1 TB", "'1 TB' is not a whole number"),
+    ("pids_limit = many", "'many' is not a number of pids_limit"),
+    ("pids_limit = 1000000", "'1000000' is more than a machine has"),
+    ("enforce = memroy", "'memroy' is nothing that a machine could enforce"),
+    ("enforce = memory", "'memory' cannot be enforced without request_memory"),
+    ("request_memory = 2G\nenforce = memory, disk", "'disk' cannot be enforced without request_disk"),
+    ("want_job_networking = true\nenforce = network", "'network' cannot be both closed and granted"),
 ])
 def test_values_are_checked_where_they_are_written(mistakes, line, what):
     assert only(mistakes(f"process = a.py\n{line}\n")).what == what

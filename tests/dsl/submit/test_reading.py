@@ -289,3 +289,32 @@ def test_parts_of_a_path_are_quoted_where_q_asks_for_it(described, options, text
 ])
 def test_a_comment_in_an_expression_does_not_swallow_what_is_added_to_it(described, lines, attribute, text):
     assert text in described(f"executable = run.sh\n{lines}\n", name="job.sub").template[attribute]
+
+
+def needed(template):
+    said = template["Requirements"]
+    return [word for word in ("HasMemoryLimit", "HasDiskLimit", "HasPidsLimit", "HasNetworkIsolation")
+            if f"(TARGET.{word})" in said]
+
+
+@pytest.mark.parametrize(("lines", "words"), [
+    ("request_memory = 2G\nrequest_disk = 5G\n", []),
+    ("pids_limit = 64\n", ["HasPidsLimit"]),
+    ("enforce = network, pids\n", ["HasPidsLimit", "HasNetworkIsolation"]),
+    ("enforce = pids\npids_limit = 64\n", ["HasPidsLimit"]),
+    ("request_memory = 2G\nrequest_disk = 5G\nenforce = Memory disk\n", ["HasMemoryLimit", "HasDiskLimit"]),
+    ("requirements = TARGET.HasPidsLimit =!= false\npids_limit = 64\n", []),
+])
+def test_only_who_says_so_needs_a_machine_that_enforces_limits(described, lines, words):
+    assert needed(described(f"process = a.py\n{lines}").template) == words
+
+
+def test_the_number_of_processes_is_the_jobs(described):
+    assert described("process = a.py\npids_limit = 64\n").template["PescPidsLimit"] == "64"
+    found = described("process = a.py\npids_limit = $(n)\nqueue n in (10 20)\n")
+    assert values(found, "PescPidsLimit") == ["10", "20"]
+
+
+def test_a_macro_of_htcondors_file_is_no_limit(described):
+    found = described("executable = run.sh\nenforce = memory\narguments = $(enforce)\nqueue\n", name="job.sub")
+    assert (found.warnings, needed(found.template)) == ([], [])

@@ -236,3 +236,20 @@ def test_another_users_key_is_another_submission():
     lab = Lab()
     first = lab.submit(owner="dana", key="k1")
     assert lab.submit(owner="lee", key="k1") != first
+
+
+def test_a_job_that_needs_a_limit_goes_where_it_can_be_enforced():
+    lab = Lab()
+    asked = lab.submit(template={"PescPidsLimit": "64", "Requirements": "(TARGET.HasPidsLimit)"})
+    assert lab.granted(lab.connect("bare", ad={"HasPidsLimit": "false"})) == []
+    assert lab.granted(lab.connect("old")) == []
+    [grant] = lab.said(lab.connect("lab-7", ad={"HasPidsLimit": "true"}))[1:]
+    assert (grant.run.cluster, grant.program.pids_limit) == (asked, 64)
+
+
+@pytest.mark.parametrize(("said", "told"), [("64", 64), ("0", None), ("-1", None), ('"64"', None), ("true", None),
+                                            ("1 << 40", 32768)])
+def test_a_number_of_processes_that_makes_no_sense_is_bounded(said, told):
+    lab = Lab()
+    cluster = lab.pool.clusters[lab.submit(template={"PescPidsLimit": said})]
+    assert program_of(cluster, 0, amounts()).pids_limit == told
