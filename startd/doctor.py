@@ -17,7 +17,17 @@ from typing import Any
 
 import msgspec
 
-from startd.images.engine import BESIDE_PATH, CannotContain, Engine, call, find_programs
+from startd.images.engine import (
+    BESIDE_PATH,
+    BUILDS_SINCE,
+    TRIED,
+    CannotContain,
+    Engine,
+    call,
+    dotted,
+    find_programs,
+    version_of,
+)
 from startd.monitors.nvml import Gpus
 from startd.runtime import cgroups, seccomp
 from startd.runtime.cdi import FOLDERS
@@ -81,7 +91,7 @@ async def findings_of(state: str, cdi: Sequence[str] = FOLDERS) -> list[Finding]
         findings.append(Finding("programs", State.BAD, str(error), "Install what is named, then ask again."))
         return [*findings, _system_calls(), *_gpus(cdi)]
     findings.append(Finding("programs", State.GOOD, f"{engine.podman}, {engine.crun}, {engine.init}"))
-    findings.append(_busybox())
+    findings += [await _version(engine), _busybox()]
     if findings[0].state is State.BAD:  # what an ordinary user can do is not for root to try
         return [*findings, _system_calls(), *_gpus(cdi)]
     checks: tuple[Callable[[Engine], Awaitable[Finding]], ...] = (_ranges, _storage, _crun)
@@ -183,6 +193,21 @@ def _busybox() -> Finding:
         return Finding("busybox", State.NOTE, "is not here: the default image has Python, but no shell",
                        "As root: apt-get install busybox-static.")
     return Finding("busybox", State.GOOD, "gives the default image its shell")
+
+
+async def _version(engine: Engine) -> Finding:
+    try:
+        version = await version_of(engine)
+    except CannotContain as error:
+        return Finding("Podman", State.BAD, str(error), "Install Podman itself; as root: apt-get install podman.")
+    if version < BUILDS_SINCE:
+        return Finding("Podman", State.NOTE, f"{dotted(version)} builds no domains, which needs "
+                       f"{dotted(BUILDS_SINCE)}; other machines of the pool do it, and this one runs them",
+                       f"Install a newer one: PESC is tried with {TRIED}.")
+    if version[0] != TRIED:
+        return Finding("Podman", State.NOTE, f"{dotted(version)} is not what PESC is tried with, which is {TRIED}",
+                       "Whether it does here is tried below. If a container starts, nothing needs to be done.")
+    return Finding("Podman", State.GOOD, dotted(version))
 
 
 async def _ranges(engine: Engine) -> Finding:

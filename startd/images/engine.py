@@ -7,6 +7,7 @@ once; what has to be done there goes `through` it.
 
 import asyncio
 import os
+import re
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,8 +21,16 @@ PACKAGES = {"podman": "podman", "crun": "crun", "catatonit": "catatonit", "newui
 BESIDE_PATH = "/usr/libexec/podman:/usr/lib/podman"
 OF_THE_ENGINE = ("http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY",
                  "SSL_CERT_FILE", "SSL_CERT_DIR", "REGISTRY_AUTH_FILE", "TMPDIR")
+VERSION_SECONDS = 60.0
 CALL_SECONDS = 600.0
 """An image may have to come over a slow line."""
+
+
+TRIED = 4
+"""The major version that all of this is tried with. Whether another one does is seen by trying: `runtime.trial`."""
+
+BUILDS_SINCE = (4, 1)
+"""`podman build` writes what a program's build made to a folder, and takes a word for --pull, from here on."""
 
 
 class CannotContain(Exception):
@@ -79,6 +88,23 @@ def find_programs() -> Engine:
         raise CannotContain(f"{', '.join(missing)} {'is' if len(missing) == 1 else 'are'} not on this machine "
                             f"(as root: apt-get install {packages})")
     return Engine(*(found[name] or "" for name in ("podman", "crun", "catatonit", "nsenter")))
+
+
+async def version_of(engine: Engine) -> tuple[int, ...]:
+    """What Podman says that it is; raise CannotContain where it says nothing of the kind."""
+    try:
+        said = await call([engine.podman, "--version"], seconds=VERSION_SECONDS)
+    except OSError as error:
+        raise CannotContain(f"{engine.podman} cannot be called: {error.strerror}") from None
+    found = re.search(r"\bversion v?(\d+)\.(\d+)(?:\.(\d+))?", said.output)
+    if said.status != 0 or found is None:
+        words = said.output.strip().splitlines()[:1] or [said.last_words]
+        raise CannotContain(f"{engine.podman} does not say which Podman it is: {words[0][:200]}")
+    return tuple(int(part) for part in found.groups(default="0"))
+
+
+def dotted(version: Sequence[int]) -> str:
+    return ".".join(map(str, version))
 
 
 async def call(argv: Sequence[str], stdin: int | None = None, seconds: float = CALL_SECONDS) -> Said:

@@ -43,7 +43,7 @@ class _Inspected(msgspec.Struct):
     """What `podman image inspect` says, as far as it matters here."""
 
     Id: str
-    Config: dict[str, object] = {}
+    Config: dict[str, object] | None = None
 
 
 class Images:
@@ -209,6 +209,6 @@ async def _alone() -> AsyncIterator[None]:
 
 
 def _environment(inspected: _Inspected) -> dict[str, str]:
-    said = inspected.Config.get("Env")
+    said = (inspected.Config or {}).get("Env")
     lines = [line for line in said if isinstance(line, str)] if isinstance(said, list) else []
     return dict(line.split("=", 1) for line in lines if "=" in line)

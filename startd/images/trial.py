@@ -4,7 +4,7 @@ import logging
 import os
 import tempfile
 
-from startd.images.engine import CannotContain, Engine, call, find_engine
+from startd.images.engine import BUILDS_SINCE, CannotContain, Engine, call, dotted, find_engine, version_of
 
 log = logging.getLogger(__name__)
 
@@ -15,8 +15,13 @@ async def builders_engine() -> Engine | None:
     """The engine, if a small build went well with it."""
     try:
         engine = find_engine()
+        version = await version_of(engine)
     except CannotContain as error:
         log.info("no images are built here: %s", error)
+        return None
+    if version < BUILDS_SINCE:
+        log.warning("no images are built here: Podman is %s, and builds need %s", dotted(version),
+                    dotted(BUILDS_SINCE))
         return None
     with tempfile.TemporaryDirectory() as folder:
         _write(f"{folder}/Dockerfile", "FROM scratch\nCOPY Dockerfile /\n")

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from dsl.classad.literals import quote
-from startd.images.engine import CannotContain, find_engine
+from startd.images.engine import CannotContain, dotted, find_engine, version_of
 from startd.runtime.gpudevices import Injector
 from startd.runtime.interface import Happening, Runtime
 from startd.runtime.podman import PodmanRuntime
@@ -45,13 +45,15 @@ async def choose(asked: str, state: str, identity: str, gpus: Injector | None = 
         return _process(state, identity)
     try:
         engine = find_engine()
+        version = dotted(await version_of(engine))
         abilities = await prove(engine, state)
     except CannotContain as error:
         if asked == "podman" or left == "podman":
             raise
         log.warning("jobs run as plain processes, without containers: %s", error)
         return _process(state, identity, str(error))
-    return Chosen(True, lambda tell: PodmanRuntime(state, identity, tell, engine, gpus), _attributes(abilities))
+    return Chosen(True, lambda tell: PodmanRuntime(state, identity, tell, engine, gpus),
+                  _attributes(version, abilities))
 
 
 def _process(state: str, identity: str, why: str = "") -> Chosen:
@@ -65,9 +67,10 @@ def _process(state: str, identity: str, why: str = "") -> Chosen:
     })
 
 
-def _attributes(abilities: Abilities) -> dict[str, str]:
+def _attributes(version: str, abilities: Abilities) -> dict[str, str]:
     return {
-        "PescRuntime": '"podman"', "HasContainer": "true", "HasDocker": "true", "HasDockerURL": "true",
+        "PescRuntime": '"podman"', "PescEngine": quote(f"podman {version}"),
+        "HasContainer": "true", "HasDocker": "true", "HasDockerURL": "true",
         "HasMemoryLimit": "true", "PescMemoryLimitBy": KERNEL if abilities.memory_limit else WATCHING,
         "HasDiskLimit": "true", "HasPidsLimit": _truth(abilities.pids_limit),
         "HasCpuShares": _truth(abilities.cpu_shares),
