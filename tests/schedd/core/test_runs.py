@@ -6,6 +6,7 @@ from contract.messages import Acknowledge, Grant, Refused, Stop, Used, Welcome
 from contract.vocabulary import EndReason, HoldCode, JobStatus, Phase
 from schedd.core.ends import FIRST_PAUSE_SECONDS
 from schedd.core.judge import MOST_FAULTS
+from schedd.core.leases import move_clocks
 from schedd.core.runs import on_used
 from tests.builders import Lab, a_run, amounts, an_output, claimed
 
@@ -252,6 +253,17 @@ def test_when_the_lease_ends_the_job_waits_again_under_a_new_attempt(lab):
     lab.after(1)
     assert (lab.status(1), lab.pool.machines, in_use(lab)) == (IDLE, {}, 0.0)
     assert lab.granted(lab.connect("lab-8")) == [a_run(attempt=2)]
+
+
+@pytest.mark.parametrize("jump", [86_400.0, -86_400.0])
+def test_a_clock_that_jumps_ends_no_lease_and_makes_none_longer(lab, jump):
+    lab.after(1000)
+    move_clocks(lab.pool, lab.now, jump)
+    lab.now += jump
+    lab.after(1400)
+    assert lab.status(1) == RUNNING
+    lab.after(1001)
+    assert lab.status(1) == IDLE
 
 
 def test_whatever_a_machine_says_renews_its_lease(lab):

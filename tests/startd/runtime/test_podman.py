@@ -245,6 +245,25 @@ def test_nothing_of_a_run_that_is_over_is_left_with_crun(stage: Stage):
     assert os.listdir(stage.state / "crun") == []
 
 
+def test_two_startds_of_one_user_have_containers_of_the_same_number(stage: Stage, tmp_path: Path):
+    (tmp_path / "second").mkdir()
+    other = Stage(tmp_path / "second", RUNTIMES["podman"])
+    other.sh("mkfifo gate; echo $$ > pid; read line < gate; exit 5")
+    other.pid_from("pid")
+    stage.sh("exit 3")
+    assert stage.wait(Over).exit_code == 3
+    stage.remove()
+    stage.close()
+    shutil.rmtree(stage.state)
+    with open(other.sandbox() / "work" / "gate", "w") as gate:
+        gate.write("go\n")
+    assert other.wait(Over).exit_code == 5
+    again = RunId(2, 0, 1)
+    other.sh("exit 4", run=again)  # its images are still there
+    assert other.wait(Over, again).exit_code == 4
+    other.close()
+
+
 # --- cgroups, where they are ours --------------------------------------------------------
 
 
