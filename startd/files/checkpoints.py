@@ -9,11 +9,15 @@ open until it has been still for a moment, and read again if it changed meanwhil
 renamed into place meanwhile is whole either way. When the program was killed, a file
 that it may have been writing makes the whole checkpoint doubtful, and the one before
 stands. Names that say that a file is not finished are left out.
+
+The program may rearrange its folder while we read. What was opened is asked where it lies, so
+that a link which takes a folder's place never leads to a file of this machine.
 """
 
 import asyncio
 import hashlib
 import os
+import stat
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -23,6 +27,7 @@ import msgspec
 
 from contract.messages import Checkpoint, Content, Grant, TreeEntry
 from contract.vocabulary import INLINE_BYTES, RunId
+from startd.core.container import CHECKPOINT, WORK
 from startd.core.events import CheckpointTaken
 from startd.files.paths import INPUT_TIME_NS, BadPath, checked
 from startd.files.transfer import CannotTransfer, Transfer
@@ -79,6 +84,8 @@ class Seen:
     ctime_ns: int
     executable: bool
     folder_mtime_ns: int
+    root: str
+    """The folder that is copied: it lies below."""
 
     @property
     def identity(self) -> tuple[int, int, int]:
@@ -191,8 +198,8 @@ class Checkpoints:
 
     def _look(self, grant: Grant, sandbox: str, notes: list[str]) -> tuple[Seen, ...]:
         if grant.program.contract:
-            return look(f"{sandbox}/checkpoint", notes)
-        return look(f"{sandbox}/work", notes, grant.program.checkpoint_files, INPUT_TIME_NS)
+            return look(f"{sandbox}/checkpoint", notes, inside=CHECKPOINT)
+        return look(f"{sandbox}/work", notes, grant.program.checkpoint_files, INPUT_TIME_NS, inside=WORK)
 
     def _check(self, seen: tuple[Seen, ...]) -> None:
         total = sum(file.size for file in seen)
@@ -232,14 +239,15 @@ class Checkpoints:
 
 
 def look(folder: str, notes: list[str], names: list[str] | None = None,
-         untouched_ns: int | None = None) -> tuple[Seen, ...]:
+         untouched_ns: int | None = None, inside: str = CHECKPOINT) -> tuple[Seen, ...]:
     """The files of a folder, by path; what cannot be taken is noted.
 
     Of the folder that an `executable` works in only what is in `names`; of nothing named, what is new at its top.
+    `inside`: where a container sees the folder, so that links which say so are understood.
     """
     seen: dict[str, Seen] = {}
     root = os.path.realpath(folder)
-    for path, place, found in _wanted(root, names, untouched_ns, notes):
+    for path, place, found in _wanted(root, names, untouched_ns, notes, inside):
         if len(seen) >= MAX_FILES:
             raise NotTaken(f"It has more than {MAX_FILES:,} files. Pack them into one.")
         try:
@@ -249,13 +257,14 @@ def look(folder: str, notes: list[str], names: list[str] | None = None,
             continue
         folder_mtime_ns = os.stat(os.path.dirname(place)).st_mtime_ns
         seen[path] = Seen(path, place, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns,
-                          bool(found.st_mode & 0o111), folder_mtime_ns)
+                          bool(found.st_mode & 0o111), folder_mtime_ns, root)
     return tuple(seen[path] for path in sorted(seen))
 
 
-def _wanted(root: str, names: list[str] | None, untouched_ns: int | None, notes: list[str]) -> Iterator[_Found]:
+def _wanted(root: str, names: list[str] | None, untouched_ns: int | None, notes: list[str],
+            inside: str) -> Iterator[_Found]:
     if names is None:
-        yield from _below(root, "", root, notes, 0)
+        yield from _below(root, "", root, notes, inside, 0)
     elif not names:
         for entry in _entries(root):
             if entry.is_file(follow_symlinks=False) and not entry.name.endswith(UNFINISHED):
@@ -268,14 +277,14 @@ def _wanted(root: str, names: list[str] | None, untouched_ns: int | None, notes:
         if path.startswith("/") or not place.startswith(root + "/"):
             notes.append(f"{name} of transfer_checkpoint_files is not in the job's folder, and was left out.")
         elif os.path.isdir(place):
-            yield from _below(place, path + "/", root, notes, 0)
+            yield from _below(place, path + "/", root, notes, inside, 0)
         elif os.path.isfile(place):
             yield path, place, os.stat(place)
         else:
             notes.append(f"{name} of transfer_checkpoint_files is not there.")
 
 
-def _below(folder: str, prefix: str, root: str, notes: list[str], depth: int) -> Iterator[_Found]:
+def _below(folder: str, prefix: str, root: str, notes: list[str], inside: str, depth: int) -> Iterator[_Found]:
     if depth > MAX_DEPTH:
         notes.append(f"{prefix} is nested deeper than {MAX_DEPTH} folders and was left out.")
         return
@@ -283,17 +292,24 @@ def _below(folder: str, prefix: str, root: str, notes: list[str], depth: int) ->
         name = prefix + entry.name
         try:
             if entry.is_dir(follow_symlinks=False):
-                yield from _below(entry.path, name + "/", root, notes, depth + 1)
+                yield from _below(entry.path, name + "/", root, notes, inside, depth + 1)
             elif entry.name.endswith(UNFINISHED):
                 continue
             elif entry.is_file(follow_symlinks=False):
                 yield name, entry.path, entry.stat(follow_symlinks=False)
-            elif (place := os.path.realpath(entry.path)).startswith(root + "/") and os.path.isfile(place):
+            elif (place := _where(entry.path, root, inside)).startswith(root + "/") and os.path.isfile(place):
                 yield name, place, os.stat(place)
             else:
                 notes.append(f"{name} of the checkpoint is no file, nor a link to one beside it, and was left out.")
         except FileNotFoundError:
             continue  # renamed while we looked; the look after the reading will differ
+
+
+def _where(link: str, root: str, inside: str) -> str:
+    """Where a link leads; one that was made in a container may name the folder as it is seen there."""
+    if os.path.islink(link) and (target := os.readlink(link)).startswith(inside + "/"):
+        return os.path.realpath(root + target.removeprefix(inside))
+    return os.path.realpath(link)
 
 
 def _entries(folder: str) -> list["os.DirEntry[str]"]:
@@ -316,7 +332,14 @@ def _open(file: Seen) -> Opened:
         descriptor = os.open(file.place, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except FileNotFoundError:
         raise NotStill(file.path) from None
-    return Opened(open(descriptor, "rb", buffering=0), os.fstat(descriptor))
+    was = os.fstat(descriptor)
+    is_below = os.readlink(f"/proc/self/fd/{descriptor}").startswith(file.root + "/")
+    if is_below and stat.S_ISREG(was.st_mode):
+        return Opened(open(descriptor, "rb", buffering=0), was)
+    os.close(descriptor)
+    if is_below:
+        raise NotStill(file.path)
+    raise NotTaken(f"{file.path} led out of its folder when it was read.")
 
 
 def _read(seen: tuple[Seen, ...], held: dict[str, Opened], known: Known) -> Reading:

@@ -15,7 +15,7 @@ from contract.messages import Checkpoint, Content, Grant, NamedContent
 from contract.vocabulary import INLINE_BYTES
 from startd.core.events import CheckpointTaken
 from startd.files.cache import Cache
-from startd.files.checkpoints import Checkpoints, Known, Last, NotStill, _open, _read, decode_entries, look
+from startd.files.checkpoints import Checkpoints, Known, Last, NotStill, NotTaken, _open, _read, decode_entries, look
 from startd.files.paths import INPUT_TIME_NS
 from startd.files.sandbox import CannotStart
 from startd.files.transfer import Transfer
@@ -173,6 +173,37 @@ def test_the_new_files_of_an_executable_are_its_checkpoint_or_those_it_names(tmp
         assert all(name in taken.trouble for name in ("gone", "/etc/passwd", ".."))
 
     story(tmp_path, tell)
+
+
+def test_a_link_that_names_the_folder_as_its_container_sees_it_is_the_file(tmp_path: Path):
+    (tmp_path / "step-7").write_bytes(b"seven")
+    (tmp_path / "latest").symlink_to("/pesc/checkpoint/step-7")
+    (tmp_path / "out").symlink_to("/pesc/checkpoint/../../etc/hostname")
+    notes: list[str] = []
+    assert [(seen.path, Path(seen.place).name) for seen in look(str(tmp_path), notes)] == [
+        ("latest", "step-7"), ("step-7", "step-7")]
+    assert len(notes) == 1 and "out of the checkpoint" in notes[0]
+
+
+def test_a_folder_that_becomes_a_link_while_it_is_read_leads_nowhere(tmp_path: Path):
+    mine, checkpoint = tmp_path / "mine", tmp_path / "checkpoint"
+    for folder in (mine, checkpoint / "part"):
+        folder.mkdir(parents=True)
+        (folder / "key").write_bytes(b"secret")
+    [seen] = look(str(checkpoint), [])
+    (checkpoint / "part").rename(checkpoint / "away")
+    (checkpoint / "part").symlink_to(mine)
+    with pytest.raises(NotTaken, match="led out of its folder"):
+        _open(seen)
+
+
+def test_a_pipe_that_takes_a_files_name_holds_nobody_up(tmp_path: Path):
+    (tmp_path / "state").write_bytes(b"whole")
+    [seen] = look(str(tmp_path), [])
+    (tmp_path / "state").unlink()
+    os.mkfifo(tmp_path / "state")
+    with pytest.raises(NotStill, match="state"):
+        _open(seen)
 
 
 # --- whole, or not at all ----------------------------------------------------------------
