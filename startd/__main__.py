@@ -38,6 +38,7 @@ from startd.files.journal import Journal
 from startd.files.sandbox import Sandboxes
 from startd.files.transfer import Transfer
 from startd.images.engine import CannotContain
+from startd.images.stock import DEFAULT_LIMIT_BYTES as IMAGE_LIMIT_BYTES
 from startd.images.trial import builders_engine
 from startd.loop import Loop
 from startd.monitors import machine, spot
@@ -83,6 +84,8 @@ class Settings:
     """The provider whose notices are heeded; "" for none."""
     largest_checkpoint_bytes: int = LARGEST_BYTES
     """What is larger is not copied off the machine; the job is told, and its last smaller one stands."""
+    image_cache_mib: int = IMAGE_LIMIT_BYTES // 1024**2
+    """How much room images may take that no job needs."""
 
 
 def main() -> None:
@@ -109,7 +112,7 @@ def main() -> None:
     settings = Settings(chosen.name, state_folder(chosen.state), chosen.pool or os.environ.get("PESC_POOL"),
                         machine.Offer(chosen.cpus, chosen.memory, chosen.disk), chosen.start, owner, chosen.cache,
                         chosen.gpus, chosen.gpu_limit, cdi, os.environ.get("PATH") or DEFAULT_PATH, chosen.runtime,
-                        chosen.spot or "", chosen.max_checkpoint * 1024**2)
+                        chosen.spot or "", chosen.max_checkpoint * 1024**2, chosen.image_cache)
     folder = Places(settings.state).startd(settings.name)
     os.umask(0o022)
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -129,7 +132,7 @@ async def serve(settings: Settings, folder: str) -> None:
     gpus = GpuWatch(Gpus(chosen=settings.gpus), settings.gpu_limit)
     injector = Injector(folder, folders=settings.cdi)
     try:
-        runtime = await choose(settings.runtime, folder, identity, injector)
+        runtime = await choose(settings.runtime, folder, identity, injector, settings.image_cache_mib * 1024**2)
     except CannotContain as error:
         sys.exit(f"pesc_startd: no containers here: {error}.\n"
                  "  See what is missing: pesc_startd --doctor. To do without: --runtime process.")
@@ -159,7 +162,8 @@ async def serve(settings: Settings, folder: str) -> None:
     sandboxes = Sandboxes(folder, cache, person, which.find, runtime.contains)
     transfer = Transfer(cache, pool.client)
     loop = Loop(core, runtime.make, journal, cache, sandboxes, transfer,
-                Checkpoints(transfer, settings.largest_checkpoint_bytes), see, gpus, watch, engine)
+                Checkpoints(transfer, settings.largest_checkpoint_bytes), see, gpus, watch, engine,
+                runtime.stock)
     log.info("startd %s begins", settings.name, extra={"machine": settings.name, "version": VERSION,
                                                        "runs": len(core.runs)})
     await loop.run(pool.connect, leave, spot.poller_of(settings.spot) if settings.spot else None)
@@ -237,6 +241,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--disk", type=int, metavar="KIB", help="offer so much disk")
     parser.add_argument("--cache", type=int, metavar="MIB", default=DEFAULT_LIMIT_BYTES // 1024**2,
                         help="keep at most so much of what jobs brought, beside what runs need (default: 20480)")
+    parser.add_argument("--image-cache", type=int, metavar="MIB", default=IMAGE_LIMIT_BYTES // 1024**2,
+                        help="keep at most so much of the images that were brought here, beside what jobs and builds "
+                             "need (default: %(default)s)")
     parser.add_argument("--start", default="true", metavar="EXPR", help="which jobs may start here (default: true)")
     parser.add_argument("--owner", default="off", choices=list(PRESETS),
                         help="how runs give way: desktop (to keys, mouse, sessions and load), server (no new work "

@@ -12,6 +12,7 @@ What takes longer than a moment, or goes on for ever, has a module beside this o
 * `errands`     the long work of both
 * `following`   stdout and stderr that somebody watches
 * `looking`     at the machine, its GPUs, its owner, and at progress
+* `images.stock`  which images are here, and which go
 """
 
 import asyncio
@@ -68,6 +69,7 @@ from startd.following import Following
 from startd.images.builder import Builder
 from startd.images.carrier import Carrier
 from startd.images.engine import Engine
+from startd.images.stock import BASE, Stock
 from startd.looking import Looking
 from startd.monitors import spot
 from startd.monitors.gpus import GpuWatch
@@ -92,7 +94,8 @@ class Loop:
     def __init__(self, core: StartdCore, make_runtime: Callable[[Callable[[Happening], None]], Runtime],
                  journal: Journal, cache: Cache, sandboxes: Sandboxes, transfer: Transfer,
                  checkpoints: Checkpoints, see_machine: Callable[[bool], dict[str, str]], gpus: GpuWatch,
-                 owner: OwnerWatch | None = None, engine: Engine | None = None) -> None:
+                 owner: OwnerWatch | None = None, engine: Engine | None = None,
+                 stock: Stock | None = None) -> None:
         self.core = core
         self._runtime = make_runtime(self._on_runtime)
         self._journal = journal
@@ -101,9 +104,10 @@ class Loop:
         self._checkpoints = checkpoints
         self._throttle = DutyCycle(self._runtime.suspend, self._runtime.resume, lambda: list(core.runs),
                                    core.is_running)
-        carrier = Carrier(engine, cache, transfer) if engine else None
-        self._builder = (Builder(engine, cache.state, cache, transfer, carrier, self.happened)
-                         if engine and carrier else None)
+        self._stock = stock
+        carrier = Carrier(engine, cache, transfer, stock) if engine and stock else None
+        self._builder = (Builder(engine, cache.state, cache, transfer, carrier, stock, self.happened)
+                         if engine and stock and carrier else None)
         self._errands = Errands(self._failed)
         self._starting = Starting(core, self._runtime, cache, sandboxes, transfer, carrier, self._errands,
                                   self.happened)
@@ -119,6 +123,8 @@ class Loop:
         self._worked = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
         self._timer_due = 0.0
+        if stock is not None:
+            stock.wanted = lambda: {run.grant.program.image or BASE for run in core.runs.values() if run.end is None}
 
     async def run(self, dial: Dial, leave: asyncio.Event, provider: spot.Poller | None = None) -> None:
         """Work until `leave` is set or the machine is taken away; then end the runs, report them, and return."""
@@ -127,6 +133,8 @@ class Loop:
         self._looking.see_machine()
         self.happened(Found(frozenset(found)))
         duties = [asyncio.create_task(duty) for duty in (self._connection.stay(dial), *self._looking.duties())]
+        if self._stock is not None:
+            duties.append(asyncio.create_task(self._stock.keep_tidy()))
         asked = asyncio.create_task(leave.wait())
         warned = asyncio.create_task(spot.watch(provider, time.time)) if provider is not None else None
         try:
@@ -151,6 +159,8 @@ class Loop:
             if self._builder is not None:
                 await self._builder.close()
             await self._runtime.close(leave=True)
+            if self._stock is not None:
+                await self._stock.leave()
             self._transfer.close()
             self._journal.close()
 
@@ -226,6 +236,8 @@ class Loop:
                 self._following.say_last_words(run)
                 self._starting.forget(run)
                 self._collecting.discard(run)
+                if self._stock is not None:
+                    self._stock.over()
             case Follow(watch):
                 self._following.follow(watch)
             case Unfollow(watch):

@@ -53,6 +53,7 @@ ENDLESS = {
     "schedd/logs.py": "writes the logs that users asked for",
     "schedd/delivery.py": "puts outputs where the submit file wants them",
     "startd/connection.py": "stays connected to the schedd, and speaks to it",
+    "startd/images/stock.py": "keeps the images of the machine within their bound",
     "startd/looking.py": "looks at the machine, its GPUs, its owner, and at progress",
 }
 """Every file with a loop that has a life of its own, and what it lives for."""

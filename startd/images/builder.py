@@ -29,6 +29,7 @@ from startd.files.transfer import CannotTransfer, Transfer
 from startd.images import bases, pip, programs
 from startd.images.carrier import Carrier
 from startd.images.engine import Engine, call, environment
+from startd.images.stock import Stock
 from startd.runtime.interface import NoImage
 
 log = logging.getLogger(__name__)
@@ -39,6 +40,7 @@ MOST_LOG_BYTES = 1 << 20
 TAG = "localhost/pesc-domain"
 
 OF_THE_ENGINE = re.compile(r"(?:\[\d+/\d+\] )?STEP \d+/\d+: |Error: building at STEP |--> |COMMIT ")
+LAYER = re.compile(r"^--> (?:Using cache )?([0-9a-f]{11,64})$", re.MULTILINE)
 STEP = re.compile(r"STEP (\d+)/(\d+): (.*)")
 FAILED_STEP = re.compile(r'building at STEP "(.*?)": (.*)', re.DOTALL)
 NO_REGISTRY = re.compile(r"pinging container registry (\S+?):|(?:Get|Head) \"https?://([^/\"]+)", re.IGNORECASE)
@@ -71,6 +73,11 @@ class _Progress:
         return [line for line in self.log.decode("utf-8", "replace").splitlines() if line.strip()]
 
     @property
+    def layers(self) -> list[str]:
+        """The images that stand for what is done so far, by how their ids begin."""
+        return LAYER.findall(self.log.decode("utf-8", "replace"))
+
+    @property
     def last_lines(self) -> list[str]:
         """Of what was printed, without what the engine says of itself."""
         return [line for line in self.lines if not OF_THE_ENGINE.match(line)][-LAST_LINES:]
@@ -86,9 +93,9 @@ class Builder:
     """Builds of one startd, one at a time."""
 
     def __init__(self, engine: Engine, state: str, cache: Cache, transfer: Transfer, carrier: Carrier,
-                 tell: Callable[[BuildSaid | BuildOver], None]) -> None:
+                 stock: Stock, tell: Callable[[BuildSaid | BuildOver], None]) -> None:
         self._engine, self._cache, self._transfer, self._tell = engine, cache, transfer, tell
-        self._carrier = carrier
+        self._carrier, self._stock = carrier, stock
         self._state = f"{state}/builds"
         shutil.rmtree(self._state, ignore_errors=True)
         self._task: asyncio.Task[None] | None = None
@@ -117,11 +124,7 @@ class Builder:
         os.makedirs(folder, mode=0o700, exist_ok=True)
         progress, holder = _Progress(), self._cache.new_holder()
         try:
-            if build.making is not None:
-                product = await self._make_program(build, build.making, folder, holder, progress)
-                end = BuildEnded(build.key, build.attempt, product=product)
-            else:
-                end = BuildEnded(build.key, build.attempt, await self._make(build, folder, holder, progress))
+            end = await self._make_one(build, folder, holder, progress)
         except CannotBuild as error:
             end = BuildEnded(build.key, build.attempt, step=error.step, message=str(error),
                              lines=progress.last_lines, blames_machine=error.blames_machine)
@@ -138,6 +141,16 @@ class Builder:
             self._cache.over(holder)
             await self._transfer.run(lambda: shutil.rmtree(folder, ignore_errors=True))
         self._tell(BuildOver(await self._with_log(end, progress)))
+        await self._stock.tidy()  # before the next one: nothing goes while there is one
+
+    async def _make_one(self, build: Build, folder: str, holder: RunId, progress: _Progress) -> BuildEnded:
+        bases = () if build.making is not None else check(build.recipe.dockerfile,
+                                                          arguments=build.recipe.arguments).bases
+        async with self._stock.building(bases, lambda: progress.layers):
+            if build.making is not None:
+                product = await self._make_program(build, build.making, folder, holder, progress)
+                return BuildEnded(build.key, build.attempt, product=product)
+            return BuildEnded(build.key, build.attempt, await self._make(build, folder, holder, progress))
 
     async def _make(self, build: Build, folder: str, holder: RunId, progress: _Progress) -> Image:
         def say(words: str) -> None:

@@ -107,11 +107,12 @@ def dotted(version: Sequence[int]) -> str:
     return ".".join(map(str, version))
 
 
-async def call(argv: Sequence[str], stdin: int | None = None, seconds: float = CALL_SECONDS) -> Said:
+async def call(argv: Sequence[str], stdin: int | None = None, seconds: float = CALL_SECONDS,
+               folder: str = "/") -> Said:
     """Run a program to its end, in the engine's kind of environment."""
     process = await asyncio.create_subprocess_exec(
         *argv, stdin=asyncio.subprocess.DEVNULL if stdin is None else stdin, stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE, cwd="/", env=environment(), start_new_session=True)
+        stderr=asyncio.subprocess.PIPE, cwd=folder, env=environment(), start_new_session=True)
     try:
         output, errors = await asyncio.wait_for(process.communicate(), seconds)
     except TimeoutError:

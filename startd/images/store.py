@@ -13,7 +13,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
 import msgspec
@@ -21,6 +21,7 @@ import msgspec
 from startd.images import base
 from startd.images.engine import Engine, Said, call, inside_environment
 from startd.images.layer import EDITION, make_layer
+from startd.images.stock import BASE, Inspected, Stock
 from startd.runtime.interface import NoImage
 
 BASE_MODULE = "startd.images.base"
@@ -39,18 +40,19 @@ class Root:
     environment: dict[str, str]
 
 
-class _Inspected(msgspec.Struct):
-    """What `podman image inspect` says, as far as it matters here."""
+class _Inspected(Inspected):
+    """That, and what a container of it begins with."""
 
-    Id: str
     Config: dict[str, object] | None = None
 
 
 class Images:
     """All images that one startd has used so far."""
 
-    def __init__(self, engine: Engine, state: str) -> None:
+    def __init__(self, engine: Engine, state: str, stock: Stock) -> None:
         self._engine = engine
+        self._stock = stock
+        stock.laid_out, stock.take_down = self.laid_out, self.take_down
         self._roots = f"{state}/roots"
         self._inside = 0
         self._ready: dict[str | None, Root] = {}
@@ -68,7 +70,9 @@ class Images:
         """Have the image, and its root; raise NoImage."""
         root = self._ready.get(image)
         if root is not None:
-            return root
+            await self._stock.need(root.image, image or BASE)
+            if image in self._ready:
+                return self._ready[image]
         making = self._making.get(image)
         if making is None:
             making = self._making[image] = asyncio.get_running_loop().create_task(self._make(image))
@@ -93,10 +97,29 @@ class Images:
         """What was laid out is no good any more: do it again when it is next wanted."""
         self._ready.pop(image, None)
 
+    def laid_out(self) -> set[str]:
+        """What is mounted, by how the ids of the images begin."""
+        with suppress(FileNotFoundError):
+            return {name for name in os.listdir(self._roots) if self._is_mounted(f"{self._roots}/{name}/root")}
+        return set()
+
+    async def take_down(self, id: str) -> None:
+        """Unmount the root of an image that goes."""
+        for image in [image for image, root in self._ready.items() if root.image == id]:
+            del self._ready[image]
+        home = f"{self._roots}/{id[:16]}"
+        if self._is_mounted(f"{home}/root"):
+            await self._within("umount", "--lazy", f"{home}/root")
+            await self._within(self._engine.podman, "image", "unmount", id)
+        if not self._is_mounted(f"{home}/root"):
+            await asyncio.to_thread(shutil.rmtree, home, ignore_errors=True)
+
     # --- having it -----------------------------------------------------------------------
 
     async def _make(self, image: str | None) -> Root:
         inspected = await self._inspect(image)
+        while await self._stock.need(inspected.Id, image or BASE):
+            inspected = await self._inspect(image)
         root = await self._lay_out(inspected)
         self._ready[image] = root
         return root
@@ -107,6 +130,7 @@ class Images:
             raise NoImage(f"{image!r} is not the name of an image.", is_wrong=True)
         said = await self._ask_about(name)
         if said.status != 0:
+            before = await self._stock.ids()
             if name == base.name():
                 async with _alone():
                     if (await self._ask_about(name)).status != 0:
@@ -114,10 +138,8 @@ class Images:
             else:
                 await self._pull(name)
             said = await self._ask_about(name)
-        try:
-            return msgspec.json.decode(said.output, type=list[_Inspected])[0]
-        except (msgspec.MsgspecError, IndexError):
-            raise NoImage(f"Podman cannot say what the image {name} is: {said.last_words}.") from None
+            await self._stock.brought(_read(name, said).Id, before, image or BASE)
+        return _read(name, said)
 
     async def _ask_about(self, name: str) -> Said:
         return await call([self._engine.podman, "image", "inspect", name])
@@ -154,7 +176,7 @@ class Images:
     async def _lay_out(self, inspected: _Inspected) -> Root:
         home = f"{self._roots}/{inspected.Id[:16]}"
         root = Root(inspected.Id, f"{home}/root", _environment(inspected))
-        if self._is_mounted(root):
+        if self._is_mounted(root.path):
             return root
         mounted = await self._within(self._engine.podman, "image", "mount", inspected.Id)
         if mounted.status != 0:
@@ -166,8 +188,8 @@ class Images:
             raise NoImage(f"The image could not be laid out: {laid.last_words}.")
         return root
 
-    def _is_mounted(self, root: Root) -> bool:
-        return os.path.ismount(f"/proc/{self._inside}/root{root.path}")
+    def _is_mounted(self, path: str) -> bool:
+        return os.path.ismount(f"/proc/{self._inside}/root{path}")
 
     def _layer(self, home: str, image: str) -> str:
         """Our layer for this image; one that is there may be in use, and is left as it is."""
@@ -206,6 +228,13 @@ async def _alone() -> AsyncIterator[None]:
         yield
     finally:
         os.close(lock)
+
+
+def _read(name: str, said: Said) -> _Inspected:
+    try:
+        return msgspec.json.decode(said.output, type=list[_Inspected])[0]
+    except (msgspec.MsgspecError, IndexError):
+        raise NoImage(f"Podman cannot say what the image {name} is: {said.last_words}.") from None
 
 
 def _environment(inspected: _Inspected) -> dict[str, str]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from dsl.classad.literals import quote
 from startd.images.engine import CannotContain, dotted, find_engine, version_of
+from startd.images.stock import DEFAULT_LIMIT_BYTES, Stock
 from startd.runtime.gpudevices import Injector
 from startd.runtime.interface import Happening, Runtime
 from startd.runtime.podman import PodmanRuntime
@@ -30,9 +31,12 @@ class Chosen:
     contains: bool
     make: Make
     attributes: dict[str, str]
+    stock: Stock | None = None
+    """Of images, where there are containers."""
 
 
-async def choose(asked: str, state: str, identity: str, gpus: Injector | None = None) -> Chosen:
+async def choose(asked: str, state: str, identity: str, gpus: Injector | None = None,
+                 image_bytes: int = DEFAULT_LIMIT_BYTES) -> Chosen:
     """The runtime that was asked for; `auto` tries containers first. Raise CannotContain where only they would do.
 
     Runs of an earlier start that are still there decide: their keeper cannot change its kind.
@@ -52,8 +56,10 @@ async def choose(asked: str, state: str, identity: str, gpus: Injector | None = 
             raise
         log.warning("jobs run as plain processes, without containers: %s", error)
         return _process(state, identity, str(error))
-    return Chosen(True, lambda tell: PodmanRuntime(state, identity, tell, engine, gpus),
-                  _attributes(version, abilities))
+    stock = Stock(engine, state, identity, image_bytes)
+    await stock.open()
+    return Chosen(True, lambda tell: PodmanRuntime(state, identity, tell, engine, gpus, stock),
+                  _attributes(version, abilities), stock)
 
 
 def _process(state: str, identity: str, why: str = "") -> Chosen:

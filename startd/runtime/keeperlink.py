@@ -22,8 +22,8 @@ ROOT = Path(__file__).resolve().parents[2]
 START_SECONDS = 15.0
 """A new keeper listens within 50 ms on an idle machine; a thrashing one gets this long."""
 
-HANDED_ON = ("PATH", "LANG", "LC_ALL", "HOME", "USER", "XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS",
-             "CONTAINERS_CONF", "CONTAINERS_STORAGE_CONF")
+HANDED_ON = ("PATH", "LANG", "LC_ALL", "HOME", "USER", "XDG_RUNTIME_DIR", "XDG_DATA_HOME",
+             "DBUS_SESSION_BUS_ADDRESS", "CONTAINERS_CONF", "CONTAINERS_STORAGE_CONF")
 
 Message = list[Any]
 

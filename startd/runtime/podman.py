@@ -24,6 +24,7 @@ from startd.core.launch import Box, Launch
 from startd.core.seccomp import Filter
 from startd.images.engine import Engine
 from startd.images.look import Inside, why_not
+from startd.images.stock import Stock
 from startd.images.store import Images, Root
 from startd.runtime import cgroups, procfs, seccomp
 from startd.runtime.gpudevices import DRIVER, Injector, NoDevice
@@ -46,12 +47,12 @@ class PodmanRuntime(ProcessRuntime):
     """See `interface.Runtime`, which this implements."""
 
     def __init__(self, state: str, identity: str, tell: Callable[[Happening], None], engine: Engine,
-                 gpus: Injector | None = None) -> None:
+                 gpus: Injector | None = None, stock: Stock | None = None) -> None:
         super().__init__(state, identity, tell, engine.entering())
         self._state = state
         self._identity = identity
         self._engine = engine
-        self._images = Images(engine, state)
+        self._images = Images(engine, state, stock or Stock(engine, state, identity))
         self._environment = {"PATH": os.environ.get("PATH", ""), "LC_ALL": "C.UTF-8",
                              "XDG_RUNTIME_DIR": os.environ.get("XDG_RUNTIME_DIR", "")}
         self._ground = Ground("", {})
