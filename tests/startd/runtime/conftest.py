@@ -51,7 +51,7 @@ if os.environ.get("CONTAINERS") == "1":
     RUNTIMES["podman"] = Kind(lambda state, tell: PodmanRuntime(state, state, tell, engine()),
                               lambda runtime: runtime._link.close(), contains=True)
 collect_ignore = [] if "podman" in RUNTIMES else ["test_podman.py"]
-WAIT_SECONDS = 20.0
+WAIT_SECONDS = 90.0
 H = TypeVar("H", bound=Happening)
 RUN = RunId(1, 0, 1)
 
