@@ -27,7 +27,7 @@ from startd.runtime.interface import Command
 from startd.shells import MOST_IN_RUN, MOST_ON_MACHINE, TURN_BYTES, Shells
 from tests.builders import a_run
 
-WAIT_SECONDS = 30.0
+WAIT_SECONDS = 60.0
 RUN = a_run()
 
 

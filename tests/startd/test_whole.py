@@ -75,7 +75,7 @@ class Pool:
     async def leave(self) -> int:
         assert self.startd is not None
         self.startd.terminate()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             assert await self.startd.stdout.read() == b""
             return await self.startd.wait()
 

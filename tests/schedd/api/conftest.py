@@ -22,7 +22,7 @@ from contract.requests import Selection, Submission, Submitted
 from contract.vocabulary import PROTOCOL
 from tests.builders import a_hello, a_run_end, amounts
 
-PATIENCE_SECONDS = 20.0
+PATIENCE_SECONDS = 60.0
 
 
 class Schedd:

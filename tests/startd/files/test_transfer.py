@@ -30,7 +30,7 @@ def story(tmp_path: Path, tell: Callable[[FakeSchedd, Cache, Transfer], Awaitabl
         async with a_schedd(tmp_path / "pool") as schedd:
             cache = Cache(str(tmp_path / "startd"))
             transfer = Transfer(cache, lambda: find_pool(None, str(tmp_path / "pool")))
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 await tell(schedd, cache, transfer)
             transfer.close()
 
