@@ -37,6 +37,7 @@ from schedd.api.app import build, close, listen
 from schedd.api.context import Context
 from schedd.blobs import Blobs
 from schedd.bus import Bus
+from schedd.collector import KEPT_SECONDS, LEAST_KEPT_SECONDS, Collector
 from schedd.core.naming import store_of
 from schedd.core.pool import Settings
 from schedd.delivery import Delivery
@@ -84,7 +85,7 @@ def main() -> int:
     os.umask(0o077)
     try:
         lock = _lock(places)
-        asyncio.run(_serve(places, settings, options.host, options.port))
+        asyncio.run(_serve(places, settings, options.host, options.port, options.keep_unused * 3600))
         os.close(lock)
     except Problem as problem:
         print(f"pesc_schedd: {problem}", file=sys.stderr)
@@ -115,12 +116,21 @@ def _arguments() -> argparse.ArgumentParser:
                         help="images of registries that domains may stand on, such as docker.io/library/*; may be "
                         "given several times (default: all)")
     parser.add_argument("--no-build-network", action="store_true", help="let no build reach a network")
+    parser.add_argument("--keep-unused", type=_kept, default=KEPT_SECONDS / 3600, metavar="HOURS",
+                        help="keep contents that nothing refers to for at least so long; 1 or more (default: %(default)g)")
     parser.add_argument("--log-level", default="info", choices=["debug", "info", "warning", "error"])
     parser.add_argument("--version", action="version", version=f"%(prog)s {VERSION}")
     return parser
 
 
-async def _serve(places: Places, settings: Settings, host: str, port: int | None) -> None:
+def _kept(text: str) -> float:
+    hours = float(text)
+    if not hours * 3600 >= LEAST_KEPT_SECONDS:
+        raise argparse.ArgumentTypeError(f"{text} is less than an hour: uploads would go before they are submitted")
+    return hours
+
+
+async def _serve(places: Places, settings: Settings, host: str, port: int | None, kept_seconds: float) -> None:
     if not host.startswith("127.") and host not in ("localhost", "::1"):
         raise Problem("bad_request", f"This version listens on loopback only, not on {host}.",
                       "Reach it from other machines through a tunnel (ssh -L).")
@@ -155,7 +165,9 @@ async def _serve(places: Places, settings: Settings, host: str, port: int | None
     running = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         running.add_signal_handler(number, stop.set)
-    tasks = [asyncio.create_task(work) for work in (loop.run(), edges.logs.write_all(), edges.delivery.work())]
+    collector = Collector(loop, blobs, places.schedd / "pesc.db", kept_seconds)
+    tasks = [asyncio.create_task(work) for work in (
+        loop.run(), edges.logs.write_all(), edges.delivery.work(), collector.work())]
     stopped = asyncio.create_task(stop.wait())
     done, _ = await asyncio.wait([stopped, *tasks], return_when=asyncio.FIRST_COMPLETED)
     for task in done - {stopped}:

@@ -3,14 +3,19 @@
 Small ones lie in the database and are saved with the group of events they came with;
 larger ones are files, written to `partial/` first (an upload resumes where it broke off),
 verified, flushed to the disk, and renamed.
+
+    CONTENTS-2: whoever is told that a large content is here has it for as long as new ones are
+                kept in any case: saying so renews its time, and only what is old is removed.
 """
 
 import asyncio
 import errno
 import hashlib
+import math
 import os
 import re
-from collections.abc import AsyncIterator, Iterable
+import threading
+from collections.abc import AsyncIterator, Iterable, Iterator
 from pathlib import Path
 from weakref import WeakValueDictionary
 
@@ -39,12 +44,18 @@ class Blobs:
         self._loop = loop
         self._busy: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         """One upload of a content at a time; a lock lives as long as somebody holds or awaits it."""
+        self._doomed = folder / "doomed"
+        self._doomed.mkdir(exist_ok=True)
+        self._removing = threading.Lock()
+        """Held while one content is looked at and renewed, or put away."""
+        self.removed = 0
+        self.removed_bytes = 0
 
     async def missing(self, names: list[str]) -> list[str]:
         """Which of `names` are not here, each once."""
         wanted = list(dict.fromkeys(check_name(name) for name in names))
         here = await self._loop.store.has_contents(wanted)
-        return [name for name in wanted if name not in here and not self.path(name).exists()]
+        return [name for name in wanted if name not in here and not self.renew(name)]
 
     async def put_small(self, contents: list[bytes]) -> None:
         """Keep contents of at most INLINE_BYTES each; return when they are on disk."""
@@ -77,7 +88,7 @@ class Blobs:
         lock = self._busy.setdefault(sha256, asyncio.Lock())
         async with lock:
             try:
-                if not self.path(sha256).exists():
+                if not self.renew(sha256):
                     await self._take(sha256, offset, size, pieces)
             except OSError as error:
                 raise _disk_problem(error) from None
@@ -99,6 +110,46 @@ class Blobs:
     def path(self, sha256: str) -> Path:
         """Where a large content lies, or would."""
         return self._folder / sha256[:2] / sha256
+
+    def renew(self, sha256: str) -> bool:
+        """Whether a large content is here; it counts as new from now on."""
+        with self._removing:
+            try:
+                os.utime(self.path(sha256))
+            except FileNotFoundError:
+                return False
+        return True
+
+    def older_than(self, at: float) -> Iterator[str]:
+        """The large contents that came, or were asked for, before `at`."""
+        for folder in os.scandir(self._folder):
+            if len(folder.name) == 2:
+                for file in os.scandir(folder.path):
+                    if NAME.fullmatch(file.name) and _time_of(file.path) < at:
+                        yield file.name
+
+    def read_large(self, sha256: str) -> bytes | None:
+        try:
+            return self.path(sha256).read_bytes()
+        except FileNotFoundError:
+            return None
+
+    def remove(self, names: Iterable[str], at: float) -> None:
+        """Remove those that are still older than `at`; may be called from a thread."""
+        for name in names:
+            path, doomed = self.path(name), self._doomed / name
+            with self._removing:
+                if not _time_of(path) < at:
+                    continue
+                path.rename(doomed)
+            self.removed_bytes += doomed.stat().st_size
+            self.removed += 1
+            doomed.unlink()  # which may take long
+
+    def tidy(self, at: float) -> None:
+        """Remove what an earlier removal left, and uploads that were given up before `at`."""
+        for path in (*self._doomed.iterdir(), *(part for part in self._partial.iterdir() if _time_of(part) < at)):
+            path.unlink(missing_ok=True)
 
     async def _take(self, sha256: str, offset: int, size: int, pieces: AsyncIterator[bytes]) -> None:
         partial = self._partial / sha256
@@ -124,6 +175,7 @@ class Blobs:
             if hashlib.file_digest(file, "sha256").hexdigest() != sha256:
                 partial.unlink()
                 raise Problem("bad_blob", "The content is not what its name says.", "Send it again.")
+            os.utime(file.fileno())
             os.fsync(file.fileno())
         target = self.path(sha256)
         target.parent.mkdir(exist_ok=True)
@@ -132,6 +184,14 @@ class Blobs:
             handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
             os.fsync(handle)
             os.close(handle)
+
+
+def _time_of(path: str | os.PathLike[str]) -> float:
+    """When it came, or was asked for last; for ever young if it is gone."""
+    try:
+        return os.stat(path).st_mtime
+    except FileNotFoundError:
+        return math.inf
 
 
 def _keep(pool: Pool, now: float, contents: dict[str, bytes]) -> None:

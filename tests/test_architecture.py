@@ -49,6 +49,7 @@ IMPURE_CALLS = {"open", "print", "input", "exec", "eval", "breakpoint"}
 CLOCK_READINGS = {"now", "utcnow", "today"}
 
 ENDLESS = {
+    "schedd/collector.py": "removes contents that nothing refers to",
     "schedd/loop.py": "commits groups of events, and lets time pass",
     "schedd/logs.py": "writes the logs that users asked for",
     "schedd/delivery.py": "puts outputs where the submit file wants them",

@@ -41,6 +41,7 @@ async def post_fetch(context: Context, request: Request, claims: Claims) -> HTTP
 
 async def head_blob(context: Context, request: Request, claims: Claims) -> HTTPResponse:
     name = check_name(request.match_info["sha256"])
+    context.blobs.renew(name)
     size = await context.blobs.size(name)
     if size is not None:
         return HTTPResponse(b"", 200, {"Pesc-Offset": str(size), "Pesc-Complete": "1"})

@@ -76,6 +76,8 @@ class ImageBuild(msgspec.Struct, omit_defaults=True):
     """Of a program: the key of the image in which it is made."""
     product: Content | None = None
     """Of a program: the tree that it is in."""
+    used_at: float = 0.0
+    """When a name or a job needed it last, as far as that was looked at; 0: not yet."""
 
     @property
     def handle(self) -> str:

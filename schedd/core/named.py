@@ -17,6 +17,12 @@ TELLING = (State.BUILDING, State.FAILED, State.WANTED, State.READY)
 """Of the variants of a domain, one that is in the first of these states is shown."""
 MOST_DESCRIPTION = 1_000
 
+UNUSED_SECONDS = 30 * 86_400.0
+"""What was built is kept for so long after it was needed last."""
+
+NOTE_SECONDS = 86_400.0
+"""That it is needed is noted no more often than this."""
+
 
 def add(pool: Pool, now: float, user: str, is_admin: bool, wanted: DomainAdd) -> DomainShown:
     """Give a name to a recipe; the same name a second time means the new one from now on."""
@@ -77,6 +83,24 @@ def remove(pool: Pool, now: float, user: str, is_admin: bool, name: str, everybo
     for part in parts_of(named.recipe, kinds):
         if part.key in pool.builds and part.key not in still_named and not users_of(pool, part.key):
             _forget(pool, pool.builds[part.key])
+
+
+def forget_unused(pool: Pool, now: float) -> list[str]:
+    """Forget what no name and no job in the queue has needed for long; return what it was called."""
+    kinds = pool.filing.processors
+    needed = {part.key for named in pool.domains.values() for part in parts_of(named.recipe, kinds)}
+    needed |= {part.key for cluster in pool.clusters.values() if cluster.needs is not None
+               for part in cluster.needs.all_parts(kinds)}
+    forgotten = []
+    for build in list(pool.builds.values()):
+        if build.used_at == 0.0 or (build.key in needed and now - build.used_at >= NOTE_SECONDS):
+            build.used_at = now
+            pool.outcome.builds.add(build.key)
+        elif (build.key not in needed and now - build.used_at >= UNUSED_SECONDS
+              and build.state in (State.READY, State.FAILED)):
+            forgotten.append(build.label)
+            _forget(pool, build)
+    return forgotten
 
 
 def _forget(pool: Pool, build: ImageBuild) -> None:

@@ -332,3 +332,36 @@ def test_a_domain_is_found_by_name_or_by_the_beginning_of_its_key(lab):
     assert named.one(lab.pool, "dana", "scipy").parameters == {"v": "1"}
     with pytest.raises(Problem, match="There is no domain"):
         named.one(lab.pool, "lee", "study")
+
+
+# --- what nobody uses ---
+
+
+def test_an_image_that_nobody_has_needed_for_thirty_days_is_forgotten(lab):
+    link = builder(lab)
+    lab.do(named.build, "dana", DomainBuild(ASKED))
+    ready(lab, link)
+    assert lab.do(named.forget_unused) == []
+    lab.now += named.UNUSED_SECONDS - 1
+    assert lab.do(named.forget_unused) == []
+    lab.now += 1
+    assert lab.do(named.forget_unused) == [KEY[:12]]
+    assert KEY not in lab.pool.builds
+
+
+def test_an_image_that_has_a_name_or_a_job_is_not_forgotten_and_its_time_begins_when_they_go(lab):
+    link = builder(lab)
+    lab.do(named.add, "dana", False, DomainAdd("mine", RECIPE))
+    lab.do(named.build, "dana", DomainBuild(ASKED))
+    ready(lab, link)
+    lab.do(named.forget_unused)
+    lab.now += 2 * named.UNUSED_SECONDS
+    assert lab.do(named.forget_unused) == []
+    cluster = lab.submit(domain=ASKED, template={"Requirements": "false"})
+    lab.pool.domains.clear()
+    lab.now += 2 * named.UNUSED_SECONDS
+    assert lab.do(named.forget_unused) == []
+    lab.act("remove", str(cluster))
+    lab.now += named.UNUSED_SECONDS - 1
+    assert lab.do(named.forget_unused) == []
+    assert KEY in lab.pool.builds
