@@ -117,7 +117,8 @@ def _arguments() -> argparse.ArgumentParser:
                         "given several times (default: all)")
     parser.add_argument("--no-build-network", action="store_true", help="let no build reach a network")
     parser.add_argument("--keep-unused", type=_kept, default=KEPT_SECONDS / 3600, metavar="HOURS",
-                        help="keep contents that nothing refers to for at least so long; 1 or more (default: %(default)g)")
+                        help="keep contents that nothing refers to for at least so long; 1 or more "
+                        "(default: %(default)g)")
     parser.add_argument("--log-level", default="info", choices=["debug", "info", "warning", "error"])
     parser.add_argument("--version", action="version", version=f"%(prog)s {VERSION}")
     return parser

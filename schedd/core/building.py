@@ -31,6 +31,9 @@ GRACE_SECONDS = 10.0
 MOST_FAULTS = 3
 """So many machines in a row could not do their part: the build has failed."""
 
+NOTE_SECONDS = 86_400.0
+"""That what was built is needed is noted no more often than this."""
+
 MOST_LOG_BYTES = 1 << 20
 MOST_LINES = 30
 
@@ -46,7 +49,11 @@ def want(pool: Pool, part: Part, name: str, owner: str, now: float) -> ImageBuil
         turned(build, Turn.AGAIN, now)
         build.faults, build.failed_step, build.message, build.lines = 0, "", "", []
     else:
+        if now - build.used_at >= NOTE_SECONDS:
+            build.used_at = now
+            pool.outcome.builds.add(key)
         return build
+    build.used_at = now
     pool.outcome.builds.add(key)
     hand_out(pool, now)
     return build

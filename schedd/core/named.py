@@ -6,7 +6,7 @@ from contract.messages import AcknowledgeBuild, CancelBuild, Recipe
 from contract.problems import Problem
 from contract.requests import DomainAdd, DomainBuild, DomainShown
 from contract.vocabulary import JobStatus
-from schedd.core.building import users_of, want
+from schedd.core.building import NOTE_SECONDS, users_of, want
 from schedd.core.domains import ImageBuild, NamedDomain, State, key_of_recipe
 from schedd.core.naming import check_name, check_recipe, named_domain, resolved
 from schedd.core.needs import parts_of, variants_of
@@ -19,9 +19,6 @@ MOST_DESCRIPTION = 1_000
 
 UNUSED_SECONDS = 30 * 86_400.0
 """What was built is kept for so long after it was needed last."""
-
-NOTE_SECONDS = 86_400.0
-"""That it is needed is noted no more often than this."""
 
 
 def add(pool: Pool, now: float, user: str, is_admin: bool, wanted: DomainAdd) -> DomainShown:

@@ -365,3 +365,15 @@ def test_an_image_that_has_a_name_or_a_job_is_not_forgotten_and_its_time_begins_
     lab.now += named.UNUSED_SECONDS - 1
     assert lab.do(named.forget_unused) == []
     assert KEY in lab.pool.builds
+
+
+def test_what_jobs_need_now_and_then_is_not_forgotten_though_none_is_there_when_it_is_looked_at(lab):
+    link = builder(lab)
+    lab.do(named.build, "dana", DomainBuild(ASKED))
+    ready(lab, link)
+    lab.do(named.forget_unused)
+    for _ in range(3):
+        lab.now += named.UNUSED_SECONDS / 2
+        lab.act("remove", str(lab.submit(domain=ASKED, template={"Requirements": "false"})))
+        assert lab.do(named.forget_unused) == []
+    assert KEY in lab.pool.builds
