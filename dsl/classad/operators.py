@@ -165,7 +165,10 @@ def _comparing(compare: Callable[[Any, Any], bool]) -> Operation:
 
 def is_identical(left: Inner, right: Inner) -> bool | Nothing:
     """Compare without conversion: `=?=`. Two lists or two records cannot be compared."""
-    if (is_list(left) and is_list(right)) or (is_record(left) and is_record(right)):
+    if is_list(left) and is_list(right):
+        # As in HTCondor, a list that was written and one that was computed are values of two types.
+        return ERROR if type(left) is type(right) else False
+    if is_record(left) and is_record(right):
         return ERROR
     return type(left) is type(right) and left == right
 

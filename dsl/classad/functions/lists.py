@@ -77,13 +77,11 @@ def _comparison(decisive: bool) -> Function:
     """Make anyCompare (`decisive` is True) or allCompare: a comparison that decides, or is no value, ends it."""
 
     def compare(run: Run, operator: Inner, elements: Inner, wanted: Inner) -> Inner:
-        if ERROR in (operator, elements):
-            return ERROR
-        if UNDEFINED in (operator, elements):
+        if operator is UNDEFINED:
             return UNDEFINED
         operation = COMPARISONS.get(operator) if isinstance(operator, str) else None
         if operation is None or not is_list(elements):
-            return ERROR
+            return UNDEFINED if operation is not None and elements is UNDEFINED else ERROR
         for element in elements:  # type: ignore[union-attr]
             result = operation(element, wanted)
             if isinstance(result, Nothing):

@@ -30,9 +30,12 @@ def regexp(run: Run, pattern: Inner, text: Inner, options: Inner = "") -> Inner:
 
 
 def regexp_member(run: Run, pattern: Inner, elements: Inner, options: Inner = "") -> Inner:
-    wrong = _strings(pattern, options)
-    if wrong is not None or not is_list(elements):
-        return wrong or (UNDEFINED if elements is UNDEFINED else ERROR)
+    if ERROR in (pattern, elements, options):
+        return ERROR
+    if UNDEFINED in (pattern, elements, options):
+        return UNDEFINED
+    if not (isinstance(pattern, str) and isinstance(options, str) and is_list(elements)):
+        return ERROR
     result: Inner = False
     for element in elements:  # type: ignore[union-attr]
         found = regexp(run, pattern, element, options)

@@ -68,15 +68,14 @@ def _extreme(choose: Callable[[list[int | float]], int | float]) -> Function:
 def _paired(answer: Callable[[str, str, str], bool], one_is_enough: bool = True) -> Function:
     """Make a function of two strings; where `one_is_enough`, one that is undefined counts as empty."""
 
-    def apply(run: Run, left: Inner, right: Inner, separators: Inner = UNDEFINED) -> Inner:
-        if separators is UNDEFINED:
-            separators = ", "
-        if left is UNDEFINED and right is UNDEFINED:
-            return UNDEFINED
+    def apply(run: Run, left: Inner, right: Inner, separators: Inner = ", ") -> Inner:
         if one_is_enough:
+            separators = ", " if separators is UNDEFINED else separators
+            if left is UNDEFINED and right is UNDEFINED:
+                return UNDEFINED if isinstance(separators, str) else ERROR
             left = "" if left is UNDEFINED else left
             right = "" if right is UNDEFINED else right
-        if UNDEFINED in (left, right) and ERROR not in (left, right):
+        elif UNDEFINED in (left, right, separators) and ERROR not in (left, right, separators):
             return UNDEFINED
         if not isinstance(left, str) or not isinstance(right, str) or not isinstance(separators, str):
             return ERROR

@@ -29,6 +29,8 @@ def join(run: Run, *values: Inner) -> Inner:
         case (only,) if is_list(only):
             separator, elements = "", list(only)  # type: ignore[arg-type]
         case (first, second) if is_list(second):
+            if first is UNDEFINED and not len(second):  # type: ignore[arg-type]
+                return UNDEFINED
             separator, elements = _separator(first), list(second)  # type: ignore[arg-type]
         case (_, Nothing() as second):
             return second
