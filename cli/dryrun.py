@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from cli.common import DONE, count_of, say, say_json
 from cli.culprits import missing
 from dsl.submit import Description, plain_text, read_environment, split_arguments
+from dsl.submit.mistakes import shown
 
 LIMIT_JSON, LIMIT_TEXT = 1000, 1
 FIRST_ROWS, LAST_ROWS, MOST_CHARACTERS = 8, 2, 40
@@ -62,16 +63,16 @@ def preview(description: Description) -> list[str]:
         name for name in description.item_names if name not in OF_EVERY_ITEM]
     if not names or not description.count:
         return []
-    shown = [*range(min(FIRST_ROWS, description.count))]
-    shown += [proc for proc in range(max(description.count - LAST_ROWS, 0), description.count) if proc not in shown]
+    procs = [*range(min(FIRST_ROWS, description.count))]
+    procs += [proc for proc in range(max(description.count - LAST_ROWS, 0), description.count) if proc not in procs]
     expander = description.expander()
     rows = [["job", *names]]
-    for proc in shown:
+    for proc in procs:
         values = expander.values(CLUSTER, proc)
-        rows.append([f"{proc:,}", *(values.get(name.lower(), "")[:MOST_CHARACTERS] for name in names)])
+        rows.append([f"{proc:,}", *(shown(values.get(name.lower(), ""), MOST_CHARACTERS) for name in names)])
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = ["  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
-    if description.count > len(shown):
+    if description.count > len(procs):
         lines.insert(1 + FIRST_ROWS, "…".rjust(widths[0]))
     return ["", *(line.rstrip() for line in lines)]
 

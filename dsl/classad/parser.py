@@ -37,14 +37,14 @@ _PLAIN = re.compile(
 
 def parse_tree(text: str) -> Tree:
     """Read one expression; raise ClassAdSyntaxError if `text` is none."""
+    if len(text) > MAX_TEXT:
+        raise ClassAdSyntaxError(text, MAX_TEXT, f"the expression is longer than {MAX_TEXT} characters")
     plain = _PLAIN.match(text)
     if plain is not None:
         integer, string, keyword = plain.groups()
         if integer is not None:
             return Literal(int(integer))
         return Literal(string) if string is not None else Literal(KEYWORDS[keyword.lower()])
-    if len(text) > MAX_TEXT:
-        raise ClassAdSyntaxError(text, MAX_TEXT, f"the expression is longer than {MAX_TEXT} characters")
     return _check_depth(text, _reader().read(text))
 
 
@@ -128,10 +128,13 @@ class _Reader:
         del states[len(states) - size :], values[len(values) - size :]
         kept: list[Any] = []
         for at, spliced in rule.kept:
-            if spliced:
+            if not spliced:
+                kept.append(parts[at])
+            elif kept:
                 kept += parts[at]
             else:
-                kept.append(parts[at])
+                # Nobody else has it: copying it for every element would take quadratic time.
+                kept = parts[at]
         try:
             values.append(kept[0] if rule.stands_aside and len(kept) == 1 else rule.make(kept))
         except Refused as refused:
@@ -177,8 +180,12 @@ class _Rule:
     def __init__(self, builder: Builder, name: str, size: int, kept: tuple[tuple[int, bool], ...],
                  maker: str | None, stands_aside: bool) -> None:
         self.name, self.size, self.kept, self.stands_aside = name, size, kept, stands_aside
-        self.make: Callable[[list[Any]], Any] = list if maker is None else getattr(builder, maker, _unmade)
+        self.make: Callable[[list[Any]], Any] = _itself if maker is None else getattr(builder, maker, _unmade)
         self.only_raises = stands_aside and size == 1
+
+
+def _itself(parts: list[Any]) -> list[Any]:
+    return parts
 
 
 def _unmade(parts: list[Any]) -> Any:

@@ -47,6 +47,8 @@ _STAGE = re.compile(r"[A-Za-z][\w.-]*\Z")
 _VARIABLE = re.compile(r"\\.|\$(?:(\w+)|\{(\w+)(?:(:?[-+])([^}]*))?\})")
 _ADDRESS = re.compile(r"(?i)(?:https?|ftp|git|ssh)://|git@")
 _WORDS = re.compile(r"\S+")
+_QUOTED_WORDS = re.compile(r"""(?:"(?:\\.|[^"\\])*+"|'[^']*+'|\\.|\S)++""", re.DOTALL)
+"""Words that may hold blanks between quotes or after a backslash."""
 
 
 @dataclass(slots=True)
@@ -148,7 +150,7 @@ class _Checking:
     # --- instruction by instruction ------------------------------------------------------
 
     def _arg(self, one: Instruction) -> None:
-        for word in _WORDS.finditer(one.arguments):
+        for word in _QUOTED_WORDS.finditer(one.arguments):
             found = _ARGUMENT.match(word[0])
             if not found:
                 self._say(one, f"{shown(word[0])!r} is not an argument", "", "Write: ARG name=default",
@@ -165,10 +167,13 @@ class _Checking:
 
     def _variants(self, one: Instruction, default: str | None, at: int, length: int) -> None:
         """The kinds of processors that it is built for."""
+        given = self.given.get(processors.ARGUMENT)
         try:
-            named = processors.variants(self.given.get(processors.ARGUMENT) or default or "")
+            named = processors.variants(given or default or "")
         except processors.BadProcessor as bad:
-            self._say(one, str(bad), "It is built for each kind that is named here.",
+            why = f"It was given: {processors.ARGUMENT}={shown(given, 40)}" if given else (
+                "It is built for each kind that is named here.")
+            self._say(one, str(bad), why,
                       f"Write, say: ARG {processors.ARGUMENT}={','.join(processors.X86[1:3])}", at, length)
             return
         if len(named) > processors.MOST_VARIANTS:

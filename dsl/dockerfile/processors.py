@@ -38,7 +38,9 @@ def variants(text: str) -> tuple[str, ...]:
     """The kinds that `text` names, each once, as written; raise BadProcessor."""
     named = [word for word in _SEPARATORS.split(text.strip()) if word]
     for word in named:
-        if not _NAME.match(_normal(word)):
+        name = _normal(word)
+        # There is no other level: a slip such as x86-64-v33 would be built for no machine.
+        if not _NAME.match(name) or (name.startswith("x86-") and name not in X86):
             raise BadProcessor(word)
     return tuple(dict.fromkeys(map(_normal, named)))
 

@@ -48,7 +48,8 @@ def read_table(text: str) -> tuple[Axis | None, list[Fault]]:
         return None, [Fault(1, "the table is empty", "", "Its first row names the columns.")]
     (line, names), *body = rows
     faults = _check_names(line, names)
-    faults += [Fault(line, f"this row has {len(row)} cells, and there are {len(names)} columns", "",
+    faults += [Fault(line, f"this row has {_number(len(row), 'cell')}, and there {'is' if len(names) == 1 else 'are'} "
+                     f"{_number(len(names), 'column')}", "",
                      "Put a cell that holds the separator into quotes.")
                for line, row in body if len(row) != len(names)][:MOST_TOLD]
     if not body and not faults:
@@ -58,6 +59,10 @@ def read_table(text: str) -> tuple[Axis | None, list[Fault]]:
     cells = [row for _, row in body]
     return Axis(names, [kind_of(row[number] for row in cells) for number in range(len(names))], len(cells),
                 rows=cells), []
+
+
+def _number(count: int, thing: str) -> str:
+    return f"{count} {thing}{'s' * (count != 1)}"
 
 
 def _check_names(line: int, names: list[str]) -> list[Fault]:

@@ -100,7 +100,7 @@ def _made(process: str, main: str | None, members: list[str] | None) -> tuple[st
     """The file that is built: the one that is named, or a single source without its ending."""
     if main is not None:
         name = posixpath.normpath(main)
-        if posixpath.isabs(name) or name.startswith("..") or name == ".":
+        if posixpath.isabs(name) or name == ".." or name.startswith("../") or name == ".":
             return None, [("main", f"{shown(main)} is outside the folder in which it is built", "",
                            "Name the file relative to that folder.")]
         return name, []

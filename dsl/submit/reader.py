@@ -66,10 +66,13 @@ class Reader:
         del states[first + 1 :], values[first:]
         kept: list[Any] = []
         for at, spliced in rule.kept:
-            if spliced:
+            if not spliced:
+                kept.append(parts[at])
+            elif kept:
                 kept += parts[at]
             else:
-                kept.append(parts[at])
+                # Nobody else has it: copying it for every element would take quadratic time.
+                kept = parts[at]
         if rule.stands_aside and len(kept) == 1:
             values.append(kept[0])
         else:

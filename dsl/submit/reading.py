@@ -162,7 +162,8 @@ class _Reading:
             if command or not (self.lines.lost_lines or self.words.is_misspelt("process", "executable")):
                 self.words.complain(command, what, why, cure)
         if found.main is not None:
-            self.raw["main"] = self.lines.macros["main"] = found.main
+            self.raw["main"] = found.main
+            self.lines.macros.setdefault("main", found.main)  # what is written there stays: it may be wrong
             self.programs["main"] = self.scope.program(found.main)
 
     def _domain(self) -> "Asked | None":

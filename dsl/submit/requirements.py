@@ -103,7 +103,7 @@ def requirements(given: Given) -> dict[str, str]:
         named = machine_names(own)
         clauses.append(f"({inside(own)})")
     language = language_of(given)
-    if language in (None, "native") and "arch" not in named:
+    if language not in LANGUAGES.values() and "arch" not in named:
         clauses.append(f"(TARGET.Arch == {quote(given.macro('arch'))})")
     if transfer.wants_container(given):
         clauses.append(_container_clause(given))

@@ -3,6 +3,7 @@
 HTCondor takes them all. In a `.pesc` file they are mistakes, elsewhere warnings.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from itertools import islice
 from typing import NamedTuple
@@ -22,6 +23,18 @@ AMOUNTS = frozenset({"request_cpus", "request_memory", "request_disk", "request_
                      "allowed_execute_duration", "allowed_job_duration", "on_exit_hold_subcode",
                      "periodic_hold_subcode"})
 TEXTS = frozenset({"on_exit_hold_reason", "periodic_hold_reason", "periodic_remove_reason"})
+
+MACHINE_NUMBERS = frozenset({
+    "cpus", "memory", "disk", "gpus", "freecpus", "freememory", "freedisk", "freegpus", "loadavg", "clockmin",
+    "clockday", "keyboardidle", "consoleidle", "numruns", "gpus_globalmemorymb"})
+MACHINE_TEXTS = frozenset({"arch", "microarch", "opsys", "opsysandver", "opsysname", "machine", "name", "state",
+                           "activity", "filesystemdomain", "gpus_devicename"})
+"""Attributes of a machine, in lower case, by the kind of value that they have everywhere."""
+_VALUE = r'"(?:[^"\\]|\\.)*+"|[0-9][0-9.]*+(?![\w.])|(?:X86_64|INTEL|AARCH64|LINUX|WINDOWS|OSX|MACOS)\b(?!\s*[.(])'
+_NAME = r"(?P<{0}_target>TARGET\s*+\.\s*+)?(?<!\w)(?P<{0}>[A-Za-z_]\w*+)(?!\s*[.(\[])"
+_COMPARED = re.compile(rf"(?<![\w.]){_NAME.format('left')}\s*+(?:[<>]=?|[=!]=)\s*+(?P<right_value>{_VALUE})"
+                       rf"|(?P<left_value>{_VALUE})\s*+(?:[<>]=?|[=!]=)\s*+{_NAME.format('right')}"
+                       r'|"(?:[^"\\]|\\.)*+(?:"|\\?\Z)', re.IGNORECASE | re.DOTALL)
 
 
 class Nonsense(NamedTuple):
@@ -48,6 +61,8 @@ def nonsense(word: str, text: str, template: Mapping[str, str]) -> Iterator[Nons
         return
     if command is not None and (wrong := _wrong_kind(command, text)):
         yield Nonsense(0, len(text), wrong, "", _CURES.get(command.name, ""))
+    elif word == "requirements" and (wrong_comparisons := list(_wrong_comparisons(text, template))):
+        yield from wrong_comparisons
     elif word == "requirements" and (why := _never(text, template)):
         yield Nonsense(0, len(text), "this can never be true", why, "No machine would ever be good enough.")
 
@@ -85,6 +100,30 @@ def _wrong_kind(command: Command, text: str) -> str:
     if command.kind is Kind.EXPRESSION and command.name not in AMOUNTS | TEXTS and is_text and command.attribute:
         return f"{command.name} is true or false, and {shown(stripped)} is a text"
     return ""
+
+
+def _wrong_comparisons(text: str, template: Mapping[str, str]) -> Iterator[Nonsense]:
+    """Where an attribute of the machine is compared with a value that is of another kind wherever it is asked."""
+    own = {name.lower() for name in template}
+    for found in islice(_COMPARED.finditer(text), MOST_COMPARISONS):
+        side, other = ("left", "right") if found["left"] else ("right", "left")
+        name, value = found[side], found[f"{other}_value"]
+        if not name or (name.lower() in own and not found[f"{side}_target"]):
+            continue
+        wants_text = name.lower() in MACHINE_TEXTS
+        if (not wants_text and name.lower() not in MACHINE_NUMBERS) or (
+                wants_text if value[0] == '"' else not wants_text or (value[0].isalpha() and value.lower() in own)):
+            continue
+        is_name = value[0].isalpha()
+        yield Nonsense(
+            found.start(), len(found[0]), f"{name} is a {'text' if wants_text else 'number'}, and {shown(value)} is "
+            + ("the name of an attribute" if is_name else "a number" if wants_text else "a text"),
+            "This comparison is not true on any machine.",
+            f'Write: "{value}"' if is_name else "" if wants_text else "Take the quotes away, and write memory in MiB.")
+
+
+MOST_COMPARISONS = 1000
+"""Of one expression: more are not looked at."""
 
 
 def _never(text: str, template: Mapping[str, str]) -> str:

@@ -11,6 +11,8 @@ from dsl.submit.macros import JOB_NAMES
 from dsl.submit.mistakes import Mistake, shown
 from dsl.submit.sweeps import Axis, read_sweep
 
+MOST_AXES = 500
+
 
 class Sweeping:
     """Collects axes; `mistakes` and `warnings` take what is said about them."""
@@ -58,6 +60,9 @@ class Sweeping:
             self._add(axis, written, names)
 
     def _add(self, axis: Axis, written: Written, names: list[str]) -> None:
+        if len(self.axes) >= MOST_AXES:
+            raise written.bad(f"there are more than {MOST_AXES} sweeps and tables", "",
+                              "Put the names into the columns of one table.")
         known = {name.lower() for name in names}
         for name in axis.names:
             _check_name(name, known, written)

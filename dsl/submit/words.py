@@ -28,6 +28,8 @@ NEEDS = {
     "transfer_container": ("container_image",),
 }
 """Commands that say nothing without one of some others."""
+NEEDS_IN_OTHER_FILES = dict.fromkeys(("parameters", "build"), ("process",))
+"""Words of PESC that are nothing in a file of HTCondor's; in a `.pesc` file it is told what they are for."""
 _OF_THE_ITEM = ("item", "row", "itemindex")
 
 
@@ -58,11 +60,16 @@ class Words:
         for command in commands:
             self._take(command)
         for command in commands:
-            if (needed := NEEDS.get(command.name)) and not self._has(*needed):
+            if (needed := self._needs(command)) and not self._has(*needed):
                 self._give_back(command)
         for command in commands:
             if command.name in self.raw and command.status is not Status.CARRIED_OUT:
                 self._judge(command)
+
+    def _needs(self, command: Command) -> tuple[str, ...]:
+        """Without one of these commands, this one says nothing."""
+        needed = NEEDS if self.is_strict else NEEDS | NEEDS_IN_OTHER_FILES
+        return needed.get(command.name, ())
 
     def _resources(self) -> list[Command]:
         """The commands for resources that only some pools know."""
@@ -200,8 +207,8 @@ class Words:
             return self.lines.at_name(word, f'"{spelled}" comes after queue and changes nothing', "",
                                       "Move it above the queue line.")
         command = find(word)
-        if command is not None and command.name in NEEDS:
-            needed = " or ".join(NEEDS[command.name])
+        if command is not None and self._needs(command):
+            needed = " or ".join(self._needs(command))
             return self.lines.at_name(word, f'"{spelled}" says nothing without {needed}', "",
                                       f"Add {needed}, or take this line out.")
         guess = nearest(word, known())

@@ -81,6 +81,13 @@ def test_a_sweep_is_shown_as_a_table_and_not_made(here, call):
         "     6    0.4  fast", "     7    0.4  slow", "     …", "17,998  900.0  fast", "17,999  900.0  slow"]
 
 
+def test_a_cell_with_line_ends_or_commands_to_the_terminal_keeps_to_its_place(here, call):
+    (here / "job.pesc").write_text('process = a.py\ntable @=END\nx,y\n1,"a\nb"\n2,\x1b[31mred\n@END\n')
+    lines = call(main, "job.pesc", "--dry-run").out.splitlines()[2:5]
+    assert lines == ["job  x         y", "  0  1       a\N{REPLACEMENT CHARACTER}b",
+                     "  1  2  \N{REPLACEMENT CHARACTER}[31mred"]
+
+
 def test_what_is_not_carried_out_is_shown_by_a_dry_run_and_refused_otherwise(here, call, pool):
     (here / "job.pesc").write_text("process = a.py\nrequest_widgets = 2\n")
     shown = call(main, "job.pesc", "--dry-run", "--json")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from dsl.classad import ERROR, UNDEFINED, Ad, ClassAdSyntaxError, Expression, flatten, literal, parse
@@ -33,6 +35,21 @@ def test_hostile_texts_are_refused(text: str) -> None:
 def test_a_policy_of_ten_thousand_clauses_is_no_deep_one() -> None:
     clauses = " || ".join(f'Machine == "n{number}"' for number in range(10_000))
     assert parse(clauses).evaluate(Ad.parse('[Machine = "n9999"]')) is True
+
+
+@pytest.mark.parametrize("text", [
+    "{" + "1," * 500_000 + "1}", "[" + "a = 1; " * 140_000 + "]", "a && " * 200_000 + "b", "f(" + "1, " * 300_000 + "1)",
+], ids=lambda text: text[:10])
+def test_long_lists_are_read_in_linear_time(text: str) -> None:
+    before = time.process_time()
+    parse(text)
+    # Copying what was read for every element would take minutes; this is no measurement.
+    assert time.process_time() - before < 20
+
+
+def test_a_text_of_more_than_a_megabyte_is_refused_whatever_it_holds() -> None:
+    with pytest.raises(ClassAdSyntaxError, match="longer than"):
+        parse('"' + "a" * (1 << 20) + '"')
 
 
 def test_nesting_as_deep_as_htcondor_allows_is_evaluated() -> None:

@@ -122,6 +122,14 @@ def test_patterns_cover_short_and_whole_names_and_all_tags():
     assert not is_allowed("evil/python", ["python"])
 
 
+def test_the_default_of_an_argument_may_hold_blanks():
+    found = check("FROM base\nARG A=\"hello \\\" world\" B='x  y' C=a\\ b D\n")
+    assert found.mistakes == []
+    assert found.arguments == {"A": 'hello \\" world', "B": "x  y", "C": "a\\ b", "D": None}
+    (mistake,) = check('FROM base\nARG A="open 1\n').mistakes
+    assert (mistake.line, mistake.column, mistake.what) == (2, 13, "'1' is not an argument")
+
+
 @given(st.text(alphabet=st.sampled_from("FROM base\nCOPY --from=a ARG${}:-+x1 [\"]/.\\"), max_size=200))
 def test_no_text_is_too_strange_to_be_checked(text):
     check("FROM base\n" + text, allowed=[])

@@ -45,6 +45,8 @@ def test_what_names_no_processor_is_said_with_the_word():
     with pytest.raises(BadProcessor) as bad:
         variants("x86-64-v2,&v3")
     assert bad.value.word == "&v3"
+    with pytest.raises(BadProcessor, match="x86_64-v9"):
+        variants("x86-64-v2, x86_64-v9")
 
 
 def test_only_a_dockerfile_with_the_argument_has_variants():
@@ -59,6 +61,10 @@ def test_a_word_that_is_no_processor_is_a_mistake_in_its_line():
     assert [(said.line, said.column, said.what) for said in found.mistakes] == [
         (2, 5, "'v2/v3' is not a kind of processor")]
     assert check("FROM base\nARG PESC_MICROARCH=x86-64-v2,x86-64-v3\n").mistakes == []
+    assert check('FROM base\nARG PESC_MICROARCH="x86-64-v2 x86-64-v3"\n').mistakes == []
+    given = check("FROM base\nARG PESC_MICROARCH\n", arguments={"PESC_MICROARCH": "x86-64-v5"}).mistakes
+    assert [(said.line, said.what, said.why) for said in given] == [
+        (2, "'x86-64-v5' is not a kind of processor", "It was given: PESC_MICROARCH=x86-64-v5")]
     many = ",".join(f"k{number}" for number in range(9))
     assert [said.what for said in check(f"FROM base\nARG PESC_MICROARCH={many}\n").mistakes] == [
         "it names 9 kinds of processors"]

@@ -61,3 +61,25 @@ def test_what_cannot_be_built_is_a_mistake_where_it_is_written(mistakes, text, l
 def test_the_cure_for_a_source_alone_is_the_line_that_is_missing(mistakes):
     assert only(mistakes("process = sim.f90\n", files=SOURCES)).cure == (
         "Write, say: build = gfortran -O2 -o sim sim.f90")
+
+
+def test_in_a_file_of_htcondors_a_build_without_a_process_is_an_unused_word(described):
+    found = described("executable = run.sh\nbuild = 17\nparameters = x\nqueue\n", name="job.sub")
+    assert found.unused == ["build", "parameters"]
+    assert {warning.what for warning in found.warnings} == {'"build" says nothing without process',
+                                                            '"parameters" says nothing without process'}
+
+
+def test_what_is_missing_in_the_name_of_what_is_built_is_said(mistakes):
+    found = only(mistakes("process = src\nbuild = make\nmain = sim$(nope)\n", files=SOURCES))
+    assert (found.line, found.column, found.what) == (3, 11, "nothing defines the macro $(nope)")
+
+
+def test_a_name_may_begin_with_two_points(described):
+    assert described("process = src\nbuild = make\nmain = ..sim\n", files=SOURCES).template["PescMain"] == '"..sim"'
+
+
+@pytest.mark.parametrize("language", ["fortran", "c", "native"])
+def test_what_is_compiled_runs_on_its_kind_of_machine_whatever_language_it_says(described, language):
+    said = described(f"process = src\nbuild = make\nmain = sim\nlanguage = {language}\n", files=SOURCES).template
+    assert "TARGET.Arch" in said["Requirements"]

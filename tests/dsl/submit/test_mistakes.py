@@ -294,6 +294,25 @@ def test_requirements_that_no_machine_can_meet_are_a_mistake(mistakes, expressio
     assert (found.line, found.column, found.what) == (2, 16, "this can never be true")
 
 
+@pytest.mark.parametrize(("expression", "column", "what"), [
+    ('TARGET.Memory >= "2G"', 16, 'Memory is a number, and "2G" is a text'),
+    ('Cpus > 2 && "8" <= memory', 28, 'memory is a number, and "8" is a text'),
+    ("OpSys == LINUX", 16, "OpSys is a text, and LINUX is the name of an attribute"),
+    ("(Arch == 86) || Memory > 1", 17, "Arch is a text, and 86 is a number"),
+])
+def test_an_attribute_compared_with_another_kind_of_value_is_a_mistake_there(mistakes, expression, column, what):
+    found = only(mistakes(f"process = a.py\nrequirements = {expression}\n"))
+    assert (found.line, found.column, found.what) == (2, column, what)
+
+
+@pytest.mark.parametrize("expression", [
+    'MY.Memory == "x" || Memory > 1', 'Machine != "Memory == \\"8\\"" && Memory < 3', 'Cpus.Memory == "x" || true',
+    'f.Arch == 3 || true', 'Memory > 2000 && Arch == "X86_64"', "Memory =?= undefined || Memory > 5",
+])
+def test_other_comparisons_are_none(described, expression):
+    assert described(f"process = a.py\nrequirements = {expression}\n").warnings == []
+
+
 @pytest.mark.parametrize("expression", [
     "Memory > 10", "JobStatus == 1", 'Machine == "a"', "NumJobStarts > 3", "$(Process) == 3", "true",
 ])

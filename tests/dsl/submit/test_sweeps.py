@@ -107,7 +107,7 @@ def test_a_table_may_stand_in_the_file_and_beside_a_sweep(described):
 @pytest.mark.parametrize(("table", "line", "what"), [
     ("", 1, "the table is empty"),
     ("a,b\n", 1, "the table has no rows"),
-    ("a,b\n1,2\n3\n", 3, "this row has 1 cells, and there are 2 columns"),
+    ("a,b\n1,2\n3\n", 3, "this row has 1 cell, and there are 2 columns"),
     ("a,A\n1,2\n", 1, "two columns are called A"),
     ("learning rate\n1\n", 1, "'learning rate' is not a name for a column"),
     ('a\n"x"y\n', 2, "this row is not CSV: ',' expected after '\"'"),
