@@ -7,6 +7,7 @@ some jobs, so that what is wrong is said where it is written.
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from dsl.submit.attributes import ALWAYS, Maker, makers_for
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 MAX_JOBS = 100_000_000
 MOST_NONSENSE = 50
+MOST_ADDRESSES = 200
 DOMAIN = frozenset({"domain", "dockerfile", "packages", "build"})
 TRIED_ROWS = 500
 """So many items are tried out when the file is read; the rest when their jobs are looked at."""
@@ -211,11 +213,11 @@ class _Reading:
     def _refuse_addresses(self) -> None:
         """Files that would have to be fetched from elsewhere."""
         text = self.raw.get("transfer_input_files", "")
-        for name in dict.fromkeys(file_list(text)):
-            if is_address(name):
-                self.words.refusals.append(self.words.mistake(
-                    "transfer_input_files", f"{shown(name)} is an address; fetching from addresses is not carried "
-                    "out by this version", "", "Download it first and name the file.", name))
+        addresses = (name for name in dict.fromkeys(file_list(text)) if is_address(name))
+        for name in islice(addresses, MOST_ADDRESSES):
+            self.words.refusals.append(self.words.mistake(
+                "transfer_input_files", f"{shown(name)} is an address; fetching from addresses is not carried "
+                "out by this version", "", "Download it first and name the file.", name))
 
     def _look_for_nonsense(self) -> None:
         """Expressions that make no sense, where nothing else is wrong with them."""

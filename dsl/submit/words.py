@@ -20,6 +20,8 @@ _BARE_NAME = re.compile(r"[A-Za-z_]\w*\Z")
 AMOUNTS = {"request_cpus": "a number of cores", "request_memory": "an amount of memory",
            "request_disk": "an amount of disk space", "max_retries": "a number of retries"}
 MOST_CANDIDATES, MOST_GUESSES = 500, 20
+MOST_UNDEFINED = 1000
+"""So many macros that nothing defines are told: to find the place of each takes the length of its line."""
 NEEDS = {
     **dict.fromkeys(("require_gpus", "gpus_minimum_capability", "gpus_maximum_capability", "gpus_minimum_memory",
                      "gpus_minimum_runtime"), ("request_gpus", "gpus")),
@@ -145,11 +147,15 @@ class Words:
         known = self.lines.macros.keys() | self.scope.live | {"dollar"}
         # Likeness is slow to tell: a few guesses help, thousands are an attack.
         candidates = [*self.scope.live, *self.lines.written][:MOST_CANDIDATES]
-        guesses = MOST_GUESSES
+        guesses, told = MOST_GUESSES, 0
         for word in self.lines.written:
             text = self.lines.macros.get(word, "")
+            lower = text.lower()
             for name in dict.fromkeys(undefined(text, known)) if "$" in text else ():
-                offset = max(text.lower().find(f"$({name})"), 0)
+                told += 1
+                if told > MOST_UNDEFINED:
+                    return
+                offset = max(lower.find(f"$({name})"), 0)
                 guess = "process" if name == "rank" else nearest(name, candidates) if guesses else None
                 guesses = max(0, guesses - 1)
                 said = self.lines.at_value(

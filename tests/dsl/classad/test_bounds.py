@@ -38,7 +38,8 @@ def test_a_policy_of_ten_thousand_clauses_is_no_deep_one() -> None:
 
 
 @pytest.mark.parametrize("text", [
-    "{" + "1," * 500_000 + "1}", "[" + "a = 1; " * 140_000 + "]", "a && " * 200_000 + "b", "f(" + "1, " * 300_000 + "1)",
+    "{" + "1," * 500_000 + "1}", "[" + "a = 1; " * 140_000 + "]", "a && " * 200_000 + "b",
+    "f(" + "1, " * 300_000 + "1)",
 ], ids=lambda text: text[:10])
 def test_long_lists_are_read_in_linear_time(text: str) -> None:
     before = time.process_time()

@@ -157,6 +157,8 @@ LARGE = {
     "many sweeps": "process = a.py\n" + "".join(f"sweep a{n} in 1..1\n" for n in range(20_000)),
     "many values of a sweep": "process = a.py\nsweep a in (" + ", ".join(f"a{n}" for n in range(120_000)) + ")",
     "many names": "process = a.py\nqueue " + ",".join(f"a{n}" for n in range(120_000)) + " from (\n1\n)",
+    "many undefined macros in a line": "process = a.py\nparameters = " + " ".join(f"$(a{n})" for n in range(90_000)),
+    "many addresses": "executable = a.py\ntransfer_input_files = " + ",".join(f"http://a{n}" for n in range(60_000)),
     "minus signs": "process = a.py\nqueue " + "-" * 100_000 + "1",
     "sums": "process = a.py\nqueue " + "1+" * 50_000 + "1",
     "products": "process = a.py\nqueue " + "99999999*" * 30_000 + "1",
