@@ -2,7 +2,8 @@
 
 A content comes before what refers to it: an upload before its submission, an output before the
 end of its run. So what came lately is kept in any case; and of a run whose machine is away, or
-was lately, what may have come since the run was granted, for its end may still be said.
+was lately, what may have come since the run was granted, for its end may still be said. The same
+holds while a run or a build sends what it made, however long that takes.
 """
 
 import asyncio
@@ -12,7 +13,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from contract.problems import Problem
+from contract.vocabulary import Phase
 from schedd.blobs import Blobs
+from schedd.core.domains import State
+from schedd.core.job import Run
 from schedd.core.named import forget_unused
 from schedd.core.pool import Pool
 from schedd.loop import Loop
@@ -68,10 +72,10 @@ class Collector:
     def look(self) -> None:
         """Note which machines with runs are away."""
         now, pool = self._loop.clock(), self._loop.pool
-        for name, _ in _outstanding(pool):
-            machine = pool.machines.get(name)
+        for run in _outstanding(pool):
+            machine = pool.machines.get(run.machine)
             if machine is None or machine.link is None:
-                self._away[name] = now
+                self._away[run.machine] = now
         self._away = {name: at for name, at in self._away.items() if now - at < self._kept}
 
     async def collect(self) -> None:
@@ -87,10 +91,12 @@ class Collector:
 
     def _oldest_kept(self) -> float:
         """What came before goes, if nothing refers to it."""
-        now = self._loop.clock()
-        since_start = now - self._began < self._kept  # who is away we have not seen yet
-        granted = [at for name, at in _outstanding(self._loop.pool) if since_start or name in self._away]
-        return min([now - self._kept, *granted])
+        now, pool = self._loop.clock(), self._loop.pool
+        is_new = now - self._began < self._kept  # who is away has not been seen for long enough
+        granted = [run.granted_at for run in _outstanding(pool)
+                   if is_new or run.phase is Phase.RETURNING or run.machine in self._away]
+        building = [build.since for build in pool.builds.values() if build.state is State.BUILDING]
+        return min([now - self._kept, *granted, *building])
 
     def _remove(self, at: float) -> None:
         self._blobs.tidy(at)
@@ -103,9 +109,9 @@ class Collector:
         time.sleep(PAUSE_SECONDS)
 
 
-def _outstanding(pool: Pool) -> Iterator[tuple[str, float]]:
-    """Of each run whose end may still be said: its machine, and when it was granted."""
+def _outstanding(pool: Pool) -> Iterator[Run]:
+    """The runs whose end may still be said."""
     for cluster in pool.clusters.values():
         for job in cluster.jobs.values():
             if (run := job.run or job.lapsed) is not None:
-                yield run.machine, run.granted_at
+                yield run

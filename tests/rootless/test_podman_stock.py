@@ -190,6 +190,8 @@ def test_an_engine_that_fails_costs_nothing(storage: Storage, caplog: pytest.Log
 
 def test_a_machine_gives_up_the_image_of_one_job_for_that_of_the_next_and_has_it_again(
         storage: Storage, tmp_path: pathlib.Path):
+    state = tmp_path / "Lab"  # of whose path the engine could make no name
+    state.mkdir()
     mine = storage.image("mine:1")
     images = {name: storage.image(name) for name in ("first", "second")}
     contents: dict[str, bytes] = {}
@@ -213,7 +215,7 @@ def test_a_machine_gives_up_the_image_of_one_job_for_that_of_the_next_and_has_it
         assert (await pool.schedd.end_of(a_run(9))).end.exit_code == 7
         assert "localhost/pesc-base" in storage.podman("images", "--format={{.Repository}}")
 
-    story(tmp_path, whole, "--runtime", "podman", "--image-cache", "1")
+    story(state, whole, "--runtime", "podman", "--image-cache", "1")
 
 
 def carried(storage: Storage, image: str, contents: dict[str, bytes]) -> Image:

@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from contract.messages import Content, Hello, OutputFile
+from contract.messages import Content, Hello, OutputFile, Recipe
 from contract.requests import Submission
+from contract.vocabulary import Phase
 from schedd.blobs import Blobs
 from schedd.collector import Collector
+from schedd.core.domains import ImageBuild, State
 from schedd.core.ends import on_ended
 from schedd.core.pool import Pool
 from schedd.core.runs import on_hello
@@ -148,6 +150,30 @@ def test_what_came_while_a_machine_that_is_away_had_a_run_stays(tell):
         await house.loop.ask(on_hello, 2, a_hello(runs=[]))
         await house.collector.collect()
         assert house.has(meanwhile) == [True]  # it is back, and may not have said all
+
+    tell(story)
+
+
+def test_what_a_run_or_a_build_sends_stays_however_long_it_takes(tell):
+    async def story(house: House) -> None:
+        await house.loop.ask(submit, "dana", "desk", False, Submission(
+            1, {"Cmd": '"/bin/true"', "Requirements": "true", "RequestCpus": "1"}))
+        await house.loop.ask(on_hello, 1, a_hello())
+        run = house.loop.pool.clusters[1].jobs[0].run
+        assert run is not None
+        run.granted_at -= 5 * DAY
+        run.phase = Phase.RETURNING
+        sent = await house.upload(1, days_ago=4)
+        await house.collector.collect()
+        assert house.has(sent) == [True]
+        run.phase = Phase.RUNNING
+        build = ImageBuild("k", Recipe("FROM base"), "n", "dana", run.granted_at, State.BUILDING)
+        house.loop.pool.builds["k"] = build
+        await house.collector.collect()
+        assert house.has(sent) == [True]
+        build.state = State.FAILED
+        await house.collector.collect()
+        assert house.has(sent) == [False]
 
     tell(story)
 
