@@ -3,6 +3,7 @@
 import pathlib
 import shutil
 import signal
+import subprocess
 
 import pytest
 
@@ -114,8 +115,12 @@ def test_a_machine_with_a_storage_of_its_own_gets_the_image_through_the_pool(poo
     assert pool("domain", "add", "carried", dockerfile, "--wait").code == 0
     for name in ("data", "runtime"):
         (tmp_path / name).mkdir(mode=0o700)
+    settings = tmp_path / "storage.conf"
+    settings.write_text(f'[storage]\ndriver = "overlay"\nrunroot = "{tmp_path}/runtime/containers"\n'
+                        f'graphroot = "{tmp_path}/data/containers/storage"\n')
     usual = pool.environment
-    pool.environment = usual | {"XDG_DATA_HOME": str(tmp_path / "data"), "XDG_RUNTIME_DIR": str(tmp_path / "runtime")}
+    pool.environment = usual | {"XDG_DATA_HOME": str(tmp_path / "data"), "XDG_RUNTIME_DIR": str(tmp_path / "runtime"),
+                                "CONTAINERS_STORAGE_CONF": str(settings)}
     other = pool.begin("pesc_startd", "--name", "other", "--runtime", "podman", "--cpus", "1")
     pool.environment = usual
     try:
@@ -124,9 +129,11 @@ def test_a_machine_with_a_storage_of_its_own_gets_the_image_through_the_pool(poo
         answer = pool("submit", "carried.pesc", "--wait", "--json")
         assert answer.code == 0, answer
         assert (pool.folder / answer.json["folder"] / "output.txt").read_text() == "carried\n"
+        assert (tmp_path / "data/containers/storage/overlay-images/images.json").stat().st_size > 2
     finally:
         other.terminate()
         other.wait()
+        subprocess.run(["podman", "unshare", "rm", "-rf", tmp_path / "data"], capture_output=True, check=False)
 
 
 def test_a_builder_that_is_killed_in_the_middle_builds_again_when_it_is_back(pool):
