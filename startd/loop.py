@@ -102,8 +102,7 @@ class Loop:
         self._sandboxes = sandboxes
         self._transfer = transfer
         self._checkpoints = checkpoints
-        self._throttle = DutyCycle(self._runtime.suspend, self._runtime.resume, lambda: list(core.runs),
-                                   core.is_running)
+        self._throttle = DutyCycle(self._suspend, self._resume, lambda: list(core.runs), core.is_running)
         self._stock = stock
         carrier = Carrier(engine, cache, transfer, stock) if engine and stock else None
         self._builder = (Builder(engine, cache.state, cache, transfer, carrier, stock, self.happened)
@@ -115,7 +114,7 @@ class Loop:
                                       self.happened)
         self._looking = Looking(core, sandboxes, see_machine, gpus, owner, self.happened)
         self._news = asyncio.Event()
-        self._shells = Shells(self._news.set)
+        self._shells = Shells(self._news.set, is_halted=core.is_halted)
         self._following = Following(core, sandboxes, self._news.set)
         self._connection = Connection(core, self._runtime, self._shells, self._following, self.happened, self._news)
         self._events: list[Event] = []
@@ -222,10 +221,10 @@ class Loop:
             case Kill(run):
                 self._runtime.kill(run)
             case Suspend(run):
-                self._runtime.suspend(run)
+                self._suspend(run)
                 self._checkpoints.disturb(run)
             case Resume(run):
-                self._runtime.resume(run)
+                self._resume(run)
             case Throttle(share):
                 self._throttle.set(share)
             case Collect(grant, checkpoint, doubt_seconds):
@@ -247,6 +246,15 @@ class Loop:
             case AbandonBuild(key, attempt):
                 if self._builder is not None:
                     self._builder.abandon(key, attempt)
+
+    def _suspend(self, run: RunId) -> None:
+        """The run, and whatever somebody has started beside it."""
+        self._runtime.suspend(run)
+        self._shells.stand_still(run)
+
+    def _resume(self, run: RunId) -> None:
+        self._runtime.resume(run)
+        self._shells.go_on(run)
 
     def _start_build(self, build: Build) -> None:
         if self._builder is not None:

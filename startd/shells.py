@@ -64,15 +64,20 @@ TERM = re.compile(r"[A-Za-z0-9._+-]{1,64}")
 END_OF_INPUT = b"\x04"
 """Ctrl-D: how a terminal is told that there is no more."""
 
+MOST_PASSES = 20
+"""How often to look for processes that were started while the others were being stopped."""
+
 NOT_FOUND, NOT_EXECUTABLE = 127, 126
 
 
 class Shells:
     """All shells of this machine. `changed` is called whenever there is something to say."""
 
-    def __init__(self, changed: Callable[[], None], idle_seconds: float = IDLE_SECONDS) -> None:
+    def __init__(self, changed: Callable[[], None], idle_seconds: float = IDLE_SECONDS,
+                 is_halted: Callable[[RunId], bool] = lambda run: False) -> None:
         self._changed = changed
         self._idle_seconds = idle_seconds
+        self._is_halted = is_halted
         self._shells: dict[int, _Shell] = {}
         self._said: deque[FromStartd] = deque()
 
@@ -103,6 +108,17 @@ class Shells:
                 shell.allow(amount)
             case CloseShell():
                 shell.cut("its user hung up.")
+
+    def stand_still(self, run: RunId) -> None:
+        """The run stands still, and so does what was started beside it."""
+        for shell in self._shells.values():
+            if shell.run == run:
+                shell.stand_still()
+
+    def go_on(self, run: RunId) -> None:
+        for shell in self._shells.values():
+            if shell.run == run:
+                shell.go_on()
 
     def end_run(self, run: RunId, why: str) -> None:
         for shell in list(self._shells.values()):
@@ -150,6 +166,8 @@ class Shells:
             return f"This machine has {MOST_ON_MACHINE} shells open already, and no more are allowed."
         if sum(shell.run == run for shell in self._shells.values()) >= MOST_IN_RUN:
             return f"Job {run.job} has {MOST_IN_RUN} shells open already, and no more are allowed."
+        if self._is_halted(run):
+            return f"Job {run.job} stands still while its machine is needed by its owner. Try again when it goes on."
         return ""
 
 
@@ -170,6 +188,8 @@ class _Shell:
         """Input that was not read yet, each piece with what it cost."""
         self._waiting_cost = 0
         self._no_more_input = False
+        self._still: list[int] = []
+        """What stands still by our signal, parents before their children."""
         self._why = ""
         self._report = b""
         self._is_done = False
@@ -329,6 +349,31 @@ class _Shell:
         os.close(descriptor)
         self._finish_if_done()
 
+    # --- giving way ----------------------------------------------------------------------
+
+    def stand_still(self) -> None:
+        """Stop all that it has started; what its user stopped is left to its user."""
+        for _ in range(MOST_PASSES):
+            fresh = [pid for pid in self._started() if pid not in self._still and not _is_stopped(pid)]
+            for pid in fresh:
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.kill(pid, signal.SIGSTOP)
+            self._still += fresh
+            if not fresh:
+                return
+
+    def go_on(self) -> None:
+        """From the bottom up: a shell that wakes first takes its program for one that its user has stopped."""
+        there = set(self._started())
+        for pid in reversed(self._still):
+            if pid in there:
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.kill(pid, signal.SIGCONT)
+        self._still.clear()
+
+    def _started(self) -> list[int]:
+        return [pid for pid in procfs.descendants([self._porter.pid]) if pid != self._porter.pid]
+
     # --- the end -------------------------------------------------------------------------
 
     def cut(self, why: str) -> None:
@@ -337,10 +382,9 @@ class _Shell:
             return
         self._why = why
         os.close(self._life)
-        for pid in procfs.descendants([self._porter.pid]):
-            if pid != self._porter.pid:
-                with contextlib.suppress(ProcessLookupError, PermissionError):
-                    os.kill(pid, signal.SIGKILL)
+        for pid in self._started():
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, signal.SIGKILL)
 
     def _on_report(self) -> None:
         piece = os.read(self._reported, 4096)
@@ -405,6 +449,11 @@ class _Shell:
         if self._idle is not None:
             self._idle.cancel()
         return self._loop.call_later(seconds, do)
+
+
+def _is_stopped(pid: int) -> bool:
+    stat = procfs.read_stat(pid)
+    return stat is None or stat.state in "TtZX"
 
 
 def _memory_file(content: bytes) -> int:

@@ -189,6 +189,11 @@ class StartdCore(State):
         known = self.runs.get(run)
         return known is not None and known.phase is Phase.RUNNING
 
+    def is_halted(self, run: RunId) -> bool:
+        """Whether the run stands still for the machine's owner."""
+        known = self.runs.get(run)
+        return known is not None and known.phase is Phase.SUSPENDED
+
     def running(self) -> list[RunId]:
         """The runs whose processes are there and go on."""
         return [run.run for run in self.runs.values() if run.phase is Phase.RUNNING]

@@ -1,19 +1,22 @@
 """A whole startd whose owner comes: a real key at a real terminal, and a real job that gives way."""
 
 import asyncio
+import os
+from contextlib import suppress
 from pathlib import Path
 
-from contract.messages import AdChanged, FromStartd, Progressed
+from contract.messages import AdChanged, FromStartd, Progressed, Stop
+from contract.shells import OpenShell, ShellOver
 from contract.vocabulary import EndReason, Phase
 from tests.builders import a_run
 from tests.desk import Desk
 from tests.startd.test_whole import RUN, Pool, a_pool
 
 
-def story(tmp_path: Path, tell, **policy: float | str) -> None:
+def story(tmp_path: Path, tell, runtime: str = "process", **policy: float | str) -> None:
     async def whole() -> None:
         with Desk(tmp_path) as desk:
-            async with a_pool(tmp_path, *desk.flags(**policy)) as pool:
+            async with a_pool(tmp_path, *desk.flags(**policy), "--runtime", runtime) as pool:
                 await tell(pool, desk)
 
     asyncio.run(whole())
@@ -58,6 +61,48 @@ def test_the_owners_first_key_freezes_what_runs_and_it_goes_on_when_the_owner_is
 
     story(tmp_path, tell, active_seconds=0.5, freeze_after_seconds=0, resume_after_seconds=0.3,
           start_after_seconds=0.4, leave_after_seconds='"never"')
+
+
+def state_of(mark: str) -> str:
+    """The state of the process that has this word on its command line; "" if there is none."""
+    for pid in filter(str.isdecimal, os.listdir("/proc")):
+        with suppress(OSError):
+            if mark.encode() in Path("/proc", pid, "cmdline").read_bytes().split(b"\0"):
+                return Path("/proc", pid, "stat").read_text().rpartition(")")[2].split()[0]
+    return ""
+
+
+async def until_state(mark: str, states: str) -> None:
+    async with asyncio.timeout(30):
+        while (state_of(mark) or "?") not in states:
+            await asyncio.to_thread(os.stat, "/proc/self")
+
+
+def a_shell_gives_way(tmp_path: Path, runtime: str) -> None:
+    """A shell beside a run stands still and goes on with it, and ends when the run leaves."""
+    async def tell(pool: Pool, desk: Desk) -> None:
+        await pool.sh("while :; do sleep 0.01; done")
+        await pool.until_it_runs()
+        mark = f"busy-{os.getpid()}"
+        await pool.schedd.say(OpenShell(1, RUN, ["/bin/sh", "-c", "while :; do :; done", mark], False, 24, 80, "vt100"))
+        await until_state(mark, "RS")
+        desk.press_a_key()
+        await until_state(mark, "T")
+        await pool.schedd.say(OpenShell(2, RUN, ["/bin/true"], False, 24, 80, "vt100"))
+        await pool.schedd.until(lambda: any("stands still" in over.message for over in told(pool, ShellOver)))
+        await until_state(mark, "RS")
+        await pool.schedd.say(Stop(RUN, "the machine is drained", evict=True))
+        assert (await pool.schedd.end_of(RUN)).end.reason is EndReason.EVICTED
+        await pool.schedd.until(lambda: any(
+            over.shell == 1 and "job 1.0 is over" in over.message for over in told(pool, ShellOver)))
+        assert state_of(mark) in ("", "Z")
+
+    story(tmp_path, tell, runtime, active_seconds=0.5, freeze_after_seconds=0, resume_after_seconds=0.3,
+          start_after_seconds=0.4, leave_after_seconds='"never"')
+
+
+def test_a_shell_stands_still_goes_on_and_leaves_with_its_run(tmp_path: Path):
+    a_shell_gives_way(tmp_path, "process")
 
 
 def test_a_throttled_run_is_slow_and_not_frozen_and_new_work_is_refused(tmp_path: Path):

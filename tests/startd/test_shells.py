@@ -5,6 +5,7 @@ import os
 import select
 import signal
 import sys
+import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -439,6 +440,70 @@ def test_the_shell_ends_when_the_connection_breaks_and_nothing_of_it_is_said_on_
         assert (desk.out[1], desk.over.keys()) == (b"next\n", {1})
 
     sit(story)
+
+
+# --- giving way --------------------------------------------------------------------------
+
+
+def state_of(pid: int) -> str:
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+
+
+def wait_for_state(pid: int, states: str) -> None:
+    deadline = time.monotonic() + WAIT_SECONDS
+    while state_of(pid) not in states:
+        assert time.monotonic() < deadline
+
+
+def test_a_shell_stands_still_with_its_run_and_all_it_has_started(sit):
+    async def story(desk: Desk) -> None:
+        desk.sh("(setsid sh -c 'echo $$; while :; do :; done' &); while read word; do echo $word; done")
+        child = await desk.number()
+        desk.shells.stand_still(a_run(8))
+        assert state_of(child) != "T"
+        desk.shells.stand_still(RUN)
+        wait_for_state(child, "T")
+        desk.type(b"still there\n")
+        desk.shells.go_on(RUN)
+        wait_for_state(child, "RS")
+        await desk.sees(b"still there")
+        desk.shells.stand_still(RUN)
+        desk.shells.end_run(RUN, "job 1.0 is over.")
+        assert "job 1.0 is over" in (await desk.end()).message
+        wait_gone(child)
+
+    sit(story)
+
+
+def test_a_program_that_stood_still_is_not_one_that_its_user_has_stopped(sit):
+    async def story(desk: Desk) -> None:
+        desk.open("/bin/bash", "--norc", "-i", tty=True)
+        desk.type(b"PS1=; sh -c 'echo begun; read word; echo got $word'\n")
+        await desk.sees(b"begun\r\n")
+        for _ in range(5):
+            desk.shells.stand_still(RUN)
+            desk.shells.go_on(RUN)
+        desk.type(b"it\n")
+        await desk.sees(b"got it")
+        assert b"Stopped" not in desk.out[1]
+        desk.type(b"sh -c 'echo $$; kill -STOP $$; exit 0'\n")
+        await desk.sees(b"Stopped")
+        desk.shells.stand_still(RUN)
+        desk.shells.go_on(RUN)
+        desk.type(b"jobs; echo 'is'that\n")
+        await desk.sees(b"isthat")
+        assert desk.out[1].count(b"Stopped") == 2
+
+    sit(story)
+
+
+def test_no_shell_is_opened_beside_a_run_that_stands_still(sit):
+    async def story(desk: Desk) -> None:
+        desk.sh("echo no")
+        over = await desk.end()
+        assert (over.started, "Job 1.0 stands still" in over.message) == (False, True)
+
+    sit(story, is_halted=lambda run: run == RUN)
 
 
 def test_whoever_kills_the_porter_has_ended_the_shell(sit):
