@@ -125,6 +125,10 @@ class Program(msgspec.Struct, frozen=True, omit_defaults=True):
     memory_limit_mib: int | None = None
     disk_limit_kib: int | None = None
     kill_signal: int = 15
+    hold_signal: int | None = None
+    """In its place when the job is held; None: the same."""
+    remove_signal: int | None = None
+    """In its place when the job is removed, or this attempt at it is no longer wanted."""
     grace_seconds: float = 10.0
     image: str | None = None
     """What it runs in, as a container engine names it; None: the pool's `base`, where there are containers."""

@@ -143,7 +143,6 @@ gce_preemptible | truth | GcePreemptible | Google: whether the machine may be ta
 grid_resource | text | GridResource | Grid: where the job goes.
 gs_access_key_id_file | text | EC2AccessKeyId | Google storage: the file with the key's name.
 gs_secret_access_key_file | text | EC2SecretAccessKey | Google storage: the file with the key.
-hold_kill_sig | signal | HoldKillSig | The signal that a held job gets.
 interactive_args | text | InteractiveArgs | Arguments of an interactive job.
 interactive_executable | text | InteractiveExecutable | The program of an interactive job.
 jar_files | text | JarFiles | Java: archives.
@@ -174,7 +173,6 @@ public_input_files | text | PublicInputFiles | Inputs that everybody may see.
 remote_grid_resource | text | Remote_GridResource | Grid: where the job goes from there.
 remote_initialdir | text | RemoteIwd | The folder of the job on its machine.
 remote_remote_grid_resource | text | Remote_Remote_GridResource | Grid: where it goes from there in turn.
-remove_kill_sig | signal | RemoveKillSig | The signal that a removed job gets.
 rendezvousdir | text | RendezvousDir | Where parallel jobs meet.
 retry_request_disk | text | | The disk space that is asked for once the first was too little.
 retry_request_memory | text | | The memory that is asked for once the first was too little.

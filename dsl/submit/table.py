@@ -148,6 +148,9 @@ def _carried_out() -> tuple[Command, ...]:
         Command("on_exit_remove", Kind.EXPRESSION, "OnExitRemove", "When a job that ended leaves the queue; otherwise "
                 "it runs again.", default="true"),
         Command("kill_sig", Kind.SIGNAL, "KillSig", "The signal that tells the job to leave; SIGTERM if not given."),
+        Command("hold_kill_sig", Kind.SIGNAL, "HoldKillSig", "The same when the job is held; kill_sig if not given."),
+        Command("remove_kill_sig", Kind.SIGNAL, "RemoveKillSig", "The same when the job is removed; kill_sig if not "
+                "given."),
         Command("job_max_vacate_time", Kind.EXPRESSION, "JobMaxVacateTime", "How many seconds it may then take before "
                 "it is killed, at most 600; 10 if not given.", ("max_vacate_time",)),
         Command("kill_sig_timeout", Kind.INTEGER, "KillSigTimeout", "The same, if job_max_vacate_time is not given."),

@@ -18,6 +18,7 @@ from schedd.core.cluster import DYNAMIC, Cluster
 READ = frozenset(
     "cmd args arguments environment iwd in transferinput transferoutput pescprocess pescmain pescparameters "
     "pescsharedfiles pescmemorylimit pescdisklimit successcheckpointexitcode pesccheckpointevery killsig "
+    "holdkillsig removekillsig "
     "containerimage dockerimage wantjobnetworking pescpidslimit "
     "jobmaxvacatetime killsigtimeout transfercheckpoint whentotransferoutput".split()
 )
@@ -89,7 +90,9 @@ def _make(cluster: Cluster, ad: Ad, rank: int) -> Program:
         memory_limit_mib=1 if ad.evaluate("PescMemoryLimit") is True else None,
         disk_limit_kib=1 if ad.evaluate("PescDiskLimit") is True else None,
         pids_limit=_pids(ad),
-        kill_signal=_signal(_text(ad, "KillSig")),
+        kill_signal=_signal(_text(ad, "KillSig")) or int(signal.SIGTERM),
+        hold_signal=_signal(_text(ad, "HoldKillSig")),
+        remove_signal=_signal(_text(ad, "RemoveKillSig")),
         grace_seconds=_grace(ad),
         checkpoint_every=_seconds(ad, "PescCheckpointEvery") or 0.0,
         checkpoint_exit_code=exit_code_of(ad),
@@ -123,8 +126,11 @@ def _pids(ad: Ad) -> int | None:
     return min(value, MOST_PIDS) if type(value) is int and value > 0 else None
 
 
-def _signal(name: str) -> int:
-    return int(getattr(signal, name, signal.SIGTERM)) if name.startswith("SIG") and name[3:].isalnum() else 15
+def _signal(name: str) -> int | None:
+    try:
+        return int(signal.Signals[name])
+    except KeyError:
+        return None
 
 
 def _grace(ad: Ad) -> float:

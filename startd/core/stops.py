@@ -30,6 +30,9 @@ def on_stop(state: State, asked: Stop, now: float) -> list[Action]:
     if run.phase is Phase.ENDED:
         return say_end_again(state, run)
     run.unwanted = not asked.keep
+    if run.ending is None and not asked.evict:
+        program = run.grant.program
+        run.signal = program.hold_signal if asked.keep else program.remove_signal
     return stop(state, run, EndReason.EVICTED if asked.evict else EndReason.STOPPED, asked.why, now)
 
 
@@ -67,13 +70,14 @@ def ask_to_end(state: State, run: JobRun, now: float) -> list[Action]:
     run.kill_at = now + max(1.0, grace)
     state.stopping.add(run.run)
     state.checkpointing.discard(run.run)
-    if at_once or grace <= 0 or program.kill_signal == SIGKILL:
+    number = run.signal or program.kill_signal
+    if at_once or grace <= 0 or number == SIGKILL:
         return [Kill(run.run)]
     run.kill_at = now + grace
     # Who stands still cannot heed a signal; and for its last moments it is not throttled.
     stands_still = run.halts > 0 or state.share is not None
     awake: list[Action] = [Resume(run.run)] if stands_still else []
-    return [*awake, Signal(run.run, program.kill_signal)]
+    return [*awake, Signal(run.run, number)]
 
 
 def _grace(state: State, run: JobRun, now: float) -> float:

@@ -35,6 +35,7 @@ def verdict(run: JobRun, over: Over) -> tuple[EndReason, str]:
         return EndReason.DISK, words.file_too_large(program.disk_limit_kib)
     if over.exit_code is None and over.signal is None:
         return EndReason.LOST, "The process is gone and nobody saw how it ended."
-    if run.found and over.signal in (SIGKILL, program.kill_signal):
+    ours = (SIGKILL, program.kill_signal, program.hold_signal, program.remove_signal)
+    if run.found and over.signal is not None and over.signal in ours:
         return EndReason.LOST, f"It was killed by signal {over.signal} around a restart of the startd."
     return EndReason.EXITED, ""

@@ -313,6 +313,13 @@ def test_signal_and_grace_are_those_of_the_submit_file():
     assert program().grace_seconds == 10.0
 
 
+def test_holding_and_removing_have_signals_of_their_own_where_the_submit_file_says_so():
+    made = program(HoldKillSig='"SIGUSR2"', RemoveKillSig='"SIGINT"')
+    assert (made.kill_signal, made.hold_signal, made.remove_signal) == (15, 12, 2)
+    made = program(HoldKillSig='"SIGNAL"', RemoveKillSig='"SIG_IGN"')
+    assert (made.kill_signal, made.hold_signal, made.remove_signal) == (15, None, None)
+
+
 def test_what_is_the_checkpoint_of_an_executable_is_as_in_htcondor():
     assert program().checkpoint_files is None
     made = program(SuccessCheckpointExitCode="85", TransferCheckpoint='"a, b/"', TransferOutput='"c"')

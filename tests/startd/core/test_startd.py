@@ -1,7 +1,8 @@
 """What a startd decides, by example. `test_histories` tries it on random ones."""
 
-from signal import SIGKILL, SIGTERM, SIGXFSZ
+from signal import SIGINT, SIGKILL, SIGTERM, SIGUSR1, SIGUSR2, SIGXFSZ
 
+import pytest
 from msgspec.structs import replace
 
 from contract.messages import (
@@ -224,6 +225,36 @@ def test_a_process_that_nobody_wants_is_killed_and_discarded():
 
 
 # --- stopping ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("stop", "number"), [
+    (Stop(RUN, "held"), SIGUSR2), (Stop(RUN, "removed", keep=False), SIGINT),
+    (Stop(RUN, "the machine is drained", evict=True), SIGUSR1),
+])
+def test_a_job_is_told_to_leave_by_the_signal_that_it_wants_for_that(stop, number):
+    core = a_core()
+    core.handle(Heard(a_grant(program=a_program(
+        kill_signal=SIGUSR1, hold_signal=SIGUSR2, remove_signal=SIGINT))), 0.0)
+    core.handle(Begun(RUN, 7), 1.0)
+    assert core.handle(Heard(stop), 5.0)[-1] == Signal(RUN, number)
+    # Held, then removed: it is on its way, and is not told twice.
+    assert core.handle(Heard(Stop(RUN, "removed", keep=False)), 6.0) == []
+
+
+def test_who_is_held_before_it_has_begun_is_told_so_once_it_has():
+    core = a_core()
+    core.handle(Heard(a_grant(program=a_program(hold_signal=SIGUSR2))), 0.0)
+    core.handle(Heard(Stop(RUN, "held")), 0.0)
+    assert core.handle(Begun(RUN, 7), 1.0) == [Signal(RUN, SIGUSR2)]
+
+
+def test_a_run_found_again_that_ended_by_itself_is_judged_by_its_exit_code():
+    core = StartdCore.restore([Granted(a_grant())], "lab-7", "own", AMOUNTS, {"START": "true"})
+    core.handle(Found(frozenset({RUN})), 0.0)
+    core.handle(Begun(RUN, 7), 0.0)
+    core.handle(Over(RUN, 3, None, 1.0, 0.0, 0.0, 1.0), 1.0)
+    core.handle(Collected(RUN), 2.0)
+    assert (core.runs[RUN].end.reason, core.runs[RUN].end.exit_code) == (EndReason.EXITED, 3)
 
 
 def test_a_stop_signals_waits_and_kills():
