@@ -15,13 +15,14 @@ LEAF = "pesc-startd"
 WANTED = ("memory", "pids", "cpu")
 
 
-def claim_group(name: str) -> Group | None:
+def claim_group(name: str, tree: str = "", own: str | None = None) -> Group | None:
     """Make a place named `name` below our own group; None where that is not ours to do, or of no use."""
-    own = own_path("self")
-    if own is None or not os.path.exists(f"{TREE}/cgroup.controllers"):
+    tree = tree or TREE
+    own = own or own_path("self")
+    if own is None or not os.path.exists(f"{tree}/cgroup.controllers"):
         return None
     above = own.removesuffix(f"/{LEAF}").rstrip("/")
-    base = f"{TREE}{above}"
+    base = f"{tree}{above}"
     try:
         offered = set(_read(f"{base}/cgroup.controllers").split()).intersection(WANTED)
         if not offered or not os.access(f"{base}/cgroup.procs", os.W_OK):
@@ -49,39 +50,40 @@ def own_path(pid: int | str) -> str | None:
     return None
 
 
-def memory_kills(path: str) -> int:
+def memory_kills(path: str, tree: str = "") -> int:
     """How many processes of a group the kernel has killed for its memory limit."""
     with suppress(OSError, ValueError):
-        for line in _read(f"{TREE}{path}/memory.events").splitlines():
+        for line in _read(f"{tree or TREE}{path}/memory.events").splitlines():
             name, _, count = line.partition(" ")
             if name == "oom_kill":
                 return int(count)
     return 0
 
 
-def freeze(path: str, still: bool) -> bool:
+def freeze(path: str, still: bool, tree: str = "") -> bool:
     """Stop or continue all of a group; False where that cannot be done."""
     try:
-        _write(f"{TREE}{path}/cgroup.freeze", "1" if still else "0")
+        _write(f"{tree or TREE}{path}/cgroup.freeze", "1" if still else "0")
     except OSError:
         return False
     return True
 
 
-def remove(path: str) -> None:
+def remove(path: str, tree: str = "") -> None:
     """Remove a group that is empty, with what its processes made below it."""
-    for folder, _, _ in os.walk(f"{TREE}{path}", topdown=False):
+    for folder, _, _ in os.walk(f"{tree or TREE}{path}", topdown=False):
         with suppress(OSError):
             os.rmdir(folder)
 
 
 def _enable(folder: str, controllers: set[str]) -> bool:
-    try:
-        for controller in sorted(controllers):
+    """Hand them down, those that can be: one by one, as the kernel takes all of a line or nothing."""
+    enabled = False
+    for controller in sorted(controllers):
+        with suppress(OSError):
             _write(f"{folder}/cgroup.subtree_control", f"+{controller}")
-    except OSError:
-        return False
-    return True
+            enabled = True
+    return enabled
 
 
 def _read(path: str) -> str:
