@@ -46,6 +46,7 @@ from startd.monitors.gpus import LIMIT, GpuWatch
 from startd.monitors.nvml import Gpus
 from startd.monitors.owner import OwnerWatch, attributes
 from startd.ownerpolicy import OwnerSettings, WrongSettings, owner_settings
+from startd.runtime import dumps
 from startd.runtime.cdi import FOLDERS
 from startd.runtime.choose import RUNTIMES, choose
 from startd.runtime.gpudevices import Injector
@@ -141,6 +142,7 @@ async def serve(settings: Settings, folder: str) -> None:
     await _find(gpus)
     offered = replace(machine.amounts(settings.offer, folder), gpus=gpus.parts())
     fixed = machine.fixed(settings.name, offered, settings.start)
+    fixed |= await dumps.attributes()
     engine = await builders_engine() if runtime.contains else None
     if engine is not None:
         fixed |= {"HasContainerBuild": "true"}

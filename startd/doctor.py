@@ -29,7 +29,7 @@ from startd.images.engine import (
     version_of,
 )
 from startd.monitors.nvml import Gpus
-from startd.runtime import cgroups, seccomp
+from startd.runtime import cgroups, dumps, seccomp
 from startd.runtime.cdi import FOLDERS
 from startd.runtime.gpudevices import CURE, Injector, NoDevice
 from startd.runtime.trial import prove
@@ -84,7 +84,7 @@ def as_text(findings: list[Finding]) -> str:
 
 async def findings_of(state: str, cdi: Sequence[str] = FOLDERS) -> list[Finding]:
     """All checks; those that need an engine only where there is one."""
-    findings = [_user(), _clock(), _disk(state)]
+    findings = [_user(), _clock(), _disk(state), await _dumps()]
     try:
         engine = find_programs()
     except CannotContain as error:
@@ -139,6 +139,11 @@ def _disk(state: str) -> Finding:
     if free < ENOUGH_BYTES:
         return Finding("disk", State.NOTE, words, "Make room, or name a folder on another disk: --state DIR.")
     return Finding("disk", State.GOOD, words)
+
+
+async def _dumps() -> Finding:
+    """No job needs them, so their absence is no reason to do anything."""
+    return Finding("process dumps", State.GOOD, f"none, jobs keep their checkpoints in files: {await dumps.why_none()}")
 
 
 def _gpus(cdi: Sequence[str]) -> list[Finding]:

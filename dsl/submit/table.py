@@ -197,8 +197,8 @@ def _pesc() -> tuple[Command, ...]:
         ("same_client", Kind.TRUTH, "PescSameClient", "false", _NO, "Whether all repetitions run on one machine."),
         ("rooms", Kind.NAMES, "PescRooms", "", (), "The rooms whose machines will do."),
         ("checkpoint", Kind.WORD, "PescCheckpoint", "folder", ("folder",), "What a checkpoint is: what the program "
-         "writes to checkpoint_dir. A dump of its processes (checkpoint = process) needs machines that advertise "
-         "HasProcessCheckpoint, and none does yet."),
+         "writes to checkpoint_dir. A dump of its processes (checkpoint = process) needs CRIU and a startd with "
+         "privileges; startds have none, so no machine advertises HasProcessCheckpoint."),
     ))
 
 

@@ -127,10 +127,8 @@ def _pids(ad: Ad) -> int | None:
 
 
 def _signal(name: str) -> int | None:
-    try:
-        return int(signal.Signals[name])
-    except KeyError:
-        return None
+    number = getattr(signal, name, None) if name.startswith("SIG") and name[3:].isalnum() else None
+    return None if number is None else int(number)
 
 
 def _grace(ad: Ad) -> float:

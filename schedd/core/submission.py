@@ -24,6 +24,7 @@ MOST_EAGER = 100_000
 MOST_ATTRIBUTES = 5_000
 MOST_COMMAND_CHARACTERS = 20_000
 REMEMBERED_KEYS = 10_000
+MOST_REASONS = 3
 SHA256 = re.compile(r"[0-9a-f]{64}")
 CURE = "Submit it with the pesc_submit of this version; see pesc_submit --dry-run."
 
@@ -40,7 +41,7 @@ def submit(pool: Pool, now: float, owner: str, host: str, delivers: bool, submis
     record = ClusterRecord(pool.next_cluster, owner, now, host, delivers, submission)
     state = ClusterState(record.id, Totals(idle=submission.count), rest_entered_at=now)
     cluster = Cluster(record, state)
-    check_meaning(cluster, now)
+    check_meaning(pool, cluster, now)
     pool.next_cluster += 1
     pool.outcome.next_ids = True
     pool.clusters[cluster.id] = cluster
@@ -124,6 +125,17 @@ def check_shape(submission: Submission) -> None:
                           f"At most {MAX_BLOB_BYTES} can be.")
 
 
+def _why_no_dumps(pool: Pool) -> str:
+    """What the machines say, each reason once and with one machine that gives it."""
+    reasons: dict[str, str] = {}
+    for name, machine in sorted(pool.machines.items()):
+        said = machine.ad.evaluate("PescNoProcessCheckpoint") if "PescNoProcessCheckpoint" in machine.ad else None
+        if isinstance(said, str):
+            reasons.setdefault(said, name)
+    told = [f"{name}: {reason[:300]}." for reason, name in list(reasons.items())[:MOST_REASONS]]
+    return " ".join(told) or "It needs CRIU and a startd with privileges, and startds have none."
+
+
 def _check_making(cluster: Cluster, now: float) -> None:
     """A program that is made from its sources is one for all jobs, and all that it takes is known."""
     varying = cluster.record.submission.varying
@@ -141,7 +153,7 @@ def _check_making(cluster: Cluster, now: float) -> None:
                       "Put it into a script beside the sources.")
 
 
-def check_meaning(cluster: Cluster, now: float) -> None:
+def check_meaning(pool: Pool, cluster: Cluster, now: float) -> None:
     """Every expression parses, and the first and last jobs can be described."""
     for name, text in cluster.record.submission.template.items():
         try:
@@ -150,7 +162,8 @@ def check_meaning(cluster: Cluster, now: float) -> None:
             raise Problem("bad_submission", f"{name[:100]} is not an expression.\n{error}", CURE) from None
     if str(cluster.ad.evaluate("PescCheckpoint", now=now)).lower() == "process":
         raise Problem("bad_submission", "A dump of its processes (checkpoint = process) cannot be taken: no machine "
-                      "advertises HasProcessCheckpoint yet.", "Let the program write its state to its checkpoint_dir.")
+                      f"advertises HasProcessCheckpoint. {_why_no_dumps(pool)}",
+                      "Let the program write its state to its checkpoint_dir, and take the line out.")
     _check_making(cluster, now)
     for proc in {0, cluster.count - 1}:
         try:

@@ -331,5 +331,11 @@ def test_what_is_the_checkpoint_of_an_executable_is_as_in_htcondor():
 
 
 def test_a_dump_of_processes_is_refused_with_the_reason():
-    with pytest.raises(Problem, match="HasProcessCheckpoint"):
+    lab = Lab()
+    for name in ("lab-7", "lab-8"):
+        lab.connect(name, ad={"HasProcessCheckpoint": "false", "PescNoProcessCheckpoint": '"criu is not here"'})
+    with pytest.raises(Problem, match=r"HasProcessCheckpoint\. lab-7: criu is not here\.\n") as told:
+        lab.submit(template={"PescCheckpoint": '"process"'})
+    assert "checkpoint_dir" in told.value.cure
+    with pytest.raises(Problem, match="a startd with privileges"):
         Lab().submit(template={"PescCheckpoint": '"process"'})
