@@ -104,9 +104,9 @@ class JobRun:
     tells_checkpoint: bool = False
     """Whether the schedd is still to hear of that."""
     unwanted: bool = False
+    """Nobody will go on with it: no last checkpoint is wanted."""
     signal: int | None = None
     """What tells it to leave, where that is not the signal that it is evicted with."""
-    """Nobody will go on with it: no last checkpoint is wanted."""
     frozen_at: float | None = None
     """Since when it stands still."""
     over_at: float = 0.0
