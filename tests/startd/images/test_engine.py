@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from startd.images.engine import PACKAGES, CannotContain, Engine, version_of
+from startd.images.stock import Stock
 from startd.images.store import Images, _environment
 from startd.images.trial import builders_engine
 from startd.runtime.choose import choose
@@ -28,6 +29,12 @@ def imitation(folder: Path, podman: str) -> Engine:
 
 def says(words: str) -> str:
     return f"cat <<'END'\n{words}\nEND"
+
+
+def images(folder: Path, words: str) -> Images:
+    """The images of a startd whose Podman says this whatever it is asked."""
+    engine = imitation(folder, says(words))
+    return Images(engine, str(folder), Stock(engine, str(folder), "own"))
 
 
 @pytest.mark.parametrize(("words", "version"), [
@@ -102,14 +109,12 @@ def test_a_podman_that_does_something_else_leaves_plain_processes_and_the_ad_say
     ([{"Id": "a" * 64}], {}),
 ])
 def test_an_image_is_understood_however_much_is_said_of_it(tmp_path, said, environment):
-    images = Images(imitation(tmp_path, says(json.dumps(said))), str(tmp_path))
-    found = asyncio.run(images._inspect("some/image"))
+    found = asyncio.run(images(tmp_path, json.dumps(said))._inspect("some/image"))
     assert (found.Id, _environment(found)) == ("a" * 64, environment)
 
 
 @pytest.mark.parametrize("said", ["[]", "{}", '{"Id": "a"}', '[{"ID": "a"}]', "no JSON", ""])
 def test_an_answer_of_another_shape_is_the_machines_fault_and_no_crash(tmp_path, said):
-    images = Images(imitation(tmp_path, says(said)), str(tmp_path))
     with pytest.raises(NoImage, match="Podman cannot say what the image some/image is") as told:
-        asyncio.run(images._inspect("some/image"))
+        asyncio.run(images(tmp_path, said)._inspect("some/image"))
     assert not told.value.is_wrong
