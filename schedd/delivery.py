@@ -6,8 +6,10 @@ a crash delays a delivery and never loses it. Elsewhere, `pesc_fetch` brings the
 """
 
 import asyncio
+import errno
 import logging
 import os
+import stat
 from collections import Counter
 
 from contract.messages import OutputFile
@@ -82,7 +84,7 @@ class Delivery:
 
     def _write(self, file: OutputFile, path: str, small: dict[str, bytes]) -> None:
         os.makedirs(os.path.dirname(path), exist_ok=True)
-        with open(path, "wb") as target:
+        with open(path, "wb", opener=_open_file) as target:
             if file.sha256 in small:
                 target.write(small[file.sha256])
             elif file.size:
@@ -91,6 +93,15 @@ class Delivery:
                         target.write(piece)
         if file.executable:
             os.chmod(path, os.stat(path).st_mode | 0o111)
+
+
+def _open_file(path: str, flags: int) -> int:
+    """Open an output to be written; what is no file, and might keep us waiting for its reader, is none."""
+    file = os.open(path, flags | os.O_NONBLOCK, 0o666)
+    if not stat.S_ISREG(os.fstat(file).st_mode):
+        os.close(file)
+        raise OSError(errno.EINVAL, "not a regular file", path)
+    return file
 
 
 def destinations(ad: Ad, job: Job) -> list[tuple[OutputFile, str]]:

@@ -101,8 +101,9 @@ async def _send_counts(context: Context, listener: Listener, number: int, send: 
 async def _finish_writing(context: Context, number: int) -> None:
     """Whoever is told that a cluster is over may look into the submit folder at once."""
     with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(
-            asyncio.gather(context.delivery.finish(number), context.logs.finish()), LONGEST_WRITING_SECONDS)
+        async with asyncio.timeout(LONGEST_WRITING_SECONDS):
+            await context.delivery.finish(number)
+            await context.logs.finish()
 
 
 def is_over(batch: Batch) -> bool:

@@ -96,6 +96,16 @@ def test_an_output_that_can_be_put_nowhere_harms_nobody(schedd, startd, submit, 
     until(schedd, (folder / "after.txt").exists)
 
 
+def test_an_output_that_is_a_pipe_without_a_reader_keeps_nobody_waiting(schedd, startd, submit, folder):
+    os.mkfifo(folder / "pipe")
+    submit(schedd.owner, 1, template(folder, Out='"pipe"'))
+    run_one(startd)
+    after = submit(schedd.owner, 1, template(folder, Out='"after.txt"'))
+    run_one(startd)
+    list(schedd.owner.events("/v1/events", cluster=after, counts=1))
+    assert (folder / "after.txt").read_bytes() == b"out"
+
+
 def test_outputs_of_a_process_are_left_to_be_fetched(schedd, startd, submit, folder, until):
     number = submit(schedd.owner, 1, template(folder, PescProcess='"/bin/true"'))
     run_one(startd, files=[an_output("part.txt", b"result")])
