@@ -1,9 +1,11 @@
 """Submissions, queue, history, actions, machines."""
 
+import asyncio
 import itertools
 import logging
-from collections.abc import AsyncIterator, Iterator
-from typing import Any
+import time
+from collections.abc import AsyncIterator, Iterable, Iterator
+from typing import Any, TypeVar
 
 import msgspec
 from sanic import Request
@@ -12,8 +14,8 @@ from sanic.response import HTTPResponse
 from contract.problems import Problem
 from contract.requests import Action, Batch, ClusterOutputs, DrainOrder, Queue, Selection, Submission
 from contract.tokens import Claims
-from contract.vocabulary import JobId, JobStatus
-from dsl.classad import Ad, is_true, literal
+from contract.vocabulary import JobStatus
+from dsl.classad import Ad, Expression, is_true, literal
 from schedd.api.context import Context
 from schedd.api.domains import asked_contents
 from schedd.api.gate import answer, is_local_owner
@@ -27,7 +29,16 @@ from schedd.core.job import Job
 from schedd.core.machine import Machine
 from schedd.core.peaks import told
 from schedd.core.pool import Pool
-from schedd.core.selection import jobs_meant, parse_constraint, parse_ids, wanted
+from schedd.core.selection import (
+    Wanted,
+    check_bounds,
+    jobs_meant,
+    parse_constraint,
+    parse_ids,
+    tells_apart,
+    wanted,
+    whole_rest,
+)
 from schedd.core.submission import submit
 from schedd.store.store import HistoryRow
 
@@ -35,6 +46,11 @@ log = logging.getLogger("schedd.api")
 
 MOST_LISTED = 10_000
 HISTORY_PAGE = 500
+PIECE_BYTES = 256 * 1024
+AT_A_STRETCH_SECONDS = 0.005
+"""How long a long search works before others have their turn."""
+
+T = TypeVar("T")
 PROGRAMS_LISTED = 100
 
 
@@ -83,7 +99,7 @@ async def get_queue(context: Context, request: Request, claims: Claims) -> HTTPR
     return answer(Queue(batches, pool.totals(owners), sum(m.link is not None for m in pool.machines.values())))
 
 
-async def get_jobs(context: Context, request: Request, claims: Claims) -> HTTPResponse:
+async def get_jobs(context: Context, request: Request, claims: Claims) -> HTTPResponse | None:
     now = context.loop.clock()
     selection = _selection(request)
     wants, missing = wanted(context.loop.pool.clusters, selection)
@@ -93,18 +109,66 @@ async def get_jobs(context: Context, request: Request, claims: Claims) -> HTTPRe
         raise Problem("no_such_job", f"There is no job {', '.join(missing)} in the queue.",
                       "There never was one of that number.")
     limit, attributes = _limit(request, MOST_LISTED), _attributes(request)
-    found: Iterator[tuple[JobId, Job | None]] = itertools.chain.from_iterable(jobs_meant(want, now) for want in wants)
-    clusters = context.loop.pool.clusters
-    why = _WhyIdle(pool, now)
+    if not limit:
+        for want in wants:
+            check_bounds(want, now)        # while a refusal can still be said
+        await _send_all(request, _job_ads(pool, wants, attributes, now))
+        return None
     ads = []
-    for job_id, job in itertools.islice(found, limit or None):
-        cluster = clusters[job_id.cluster]
-        ad = job_json(cluster, job_id.proc, job)
-        if cluster.asks_for_gpus:
-            ad |= why(cluster, job_id.proc, job)
-        ads.append(_project(ad, attributes))
-    left_off = sum(1 for _ in found) if limit and selection.constraint else _left_off(wants, limit, len(ads))
-    return answer(ads, headers={"Pesc-Left-Off": str(left_off)})
+    async for ad in _job_ads(pool, wants, attributes, now):
+        ads.append(ad)
+        if len(ads) == limit:
+            break
+    left_off = await _number_meant(wants, now) - len(ads) if len(ads) == limit else 0
+    return answer(ads, headers={"Pesc-Left-Off": str(max(0, left_off))})
+
+
+async def _job_ads(
+    pool: Pool, wants: list[Wanted], attributes: frozenset[str], now: float
+) -> AsyncIterator[dict[str, Any]]:
+    why = _WhyIdle(pool, now)
+    for want in wants:
+        cluster = want.cluster
+        async for job_id, job in _unhurried(jobs_meant(want, now)):
+            ad = job_json(cluster, job_id.proc, job)
+            if cluster.asks_for_gpus:
+                ad |= why(cluster, job_id.proc, job)
+            yield _project(ad, attributes)
+
+
+async def _number_meant(wants: list[Wanted], now: float) -> int:
+    number = 0
+    for want in wants:
+        whole = whole_rest(want, now)
+        number += want.cluster.rest if whole else 0
+        async for _ in _unhurried(jobs_meant(want, now, rest=not whole)):
+            number += 1
+    return number
+
+
+async def _unhurried(found: Iterable[T | None]) -> AsyncIterator[T]:
+    """`found` without its Nones; a long search lets everybody else have their turn."""
+    since = time.monotonic()
+    for one in found:
+        if one is not None:
+            yield one
+        if time.monotonic() - since > AT_A_STRETCH_SECONDS:
+            await asyncio.sleep(0)
+            since = time.monotonic()
+
+
+async def _send_all(request: Request, ads: AsyncIterator[dict[str, Any]]) -> None:
+    """Answer with a list of any length, piece by piece: a million ads fit in no memory."""
+    response = await request.respond(content_type="application/json")
+    piece, between = bytearray(b"["), b""
+    async for ad in ads:
+        piece += between + msgspec.json.encode(ad)
+        between = b","
+        if len(piece) > PIECE_BYTES:
+            await response.send(bytes(piece))
+            piece.clear()
+    await response.send(bytes(piece) + b"]")
+    await response.eof()
 
 
 class _WhyIdle:
@@ -132,19 +196,23 @@ class _WhyIdle:
         return gpus.shortage(ad, ((machine.ad, machine.devices) for machine in self._pool.machines.values()), self._now)
 
 
-async def get_history(context: Context, request: Request, claims: Claims) -> HTTPResponse:
-    ads: list[dict[str, Any]] = []
+async def get_history(context: Context, request: Request, claims: Claims) -> HTTPResponse | None:
     limit, attributes = _limit(request, MOST_LISTED), _attributes(request)
     selection = _selection(request)
     constraint = parse_constraint(selection.constraint)
-    now = context.loop.clock()
-    async for cluster, job in _history(context, selection):
-        if limit and len(ads) >= limit:
+    parse_ids(selection.ids)
+    found = (_project(job_json(cluster, job.proc, job), attributes)
+             async for cluster, job in _history(context, selection, constraint))
+    if not limit:
+        await _send_all(request, found)
+        return None
+    ads: list[dict[str, Any]] = []
+    async for ad in found:
+        ads.append(ad)
+        if len(ads) == limit:
             break
-        if constraint is None or is_true(constraint.evaluate(shown_ad(cluster, job.proc, job), now=now)):
-            ads.append(_project(job_json(cluster, job.proc, job), attributes))
     left_off = 0
-    if limit and len(ads) >= limit and constraint is None:
+    if len(ads) == limit and constraint is None:
         left_off = max(0, await _count_history(context, selection) - len(ads))
     return answer(ads, headers={"Pesc-Left-Off": str(left_off)})
 
@@ -253,28 +321,44 @@ def _activity(machine: Machine) -> str:
     return {"freeze": "Suspended", "leave": "Vacating"}.get(machine.owner_step, "Busy")
 
 
-async def _history(context: Context, selection: Selection) -> AsyncIterator[tuple[Cluster, Job]]:
+async def _history(
+    context: Context, selection: Selection, constraint: Expression | None
+) -> AsyncIterator[tuple[Cluster, Job]]:
     """Jobs that have left the queue, latest first; ranges one by one, from their end."""
     ids: list[tuple[int | None, int | None]] = [*parse_ids(selection.ids)] or [(None, None)]
     owners: list[str | None] = [*selection.owners] or [None]
     clusters: dict[int, Cluster] = {}
+    now = context.loop.clock()
     for (number, proc), owner in itertools.product(ids, owners):
         before = None
         while rows := await context.loop.store.history(before, HISTORY_PAGE, number, proc, owner):
             for row in rows:
-                if row.job.cluster not in clusters:
-                    clusters[row.job.cluster] = await find_cluster(context, row.job.cluster)
-                for job in _singles(row, proc):
-                    yield clusters[row.job.cluster], job
+                cluster = clusters.get(row.job.cluster)
+                if cluster is None:
+                    cluster = clusters[row.job.cluster] = await find_cluster(context, row.job.cluster)
+                async for job in _unhurried(_singles(row, proc, cluster, constraint, now)):
+                    yield cluster, job
             before = rows[-1].id
 
 
-def _singles(row: HistoryRow, proc: int | None) -> Iterator[Job]:
+def _singles(
+    row: HistoryRow, proc: int | None, cluster: Cluster, constraint: Expression | None, now: float
+) -> Iterator[Job | None]:
+    """The jobs of a row that are meant, and a None for each that is not."""
+
+    def holds(job: Job) -> bool:
+        return constraint is None or is_true(constraint.evaluate(shown_ad(cluster, job.proc, job), now=now))
+
     if row.last == row.job.proc:
-        yield row.job
+        yield row.job if holds(row.job) else None
+        return
+    # A range that ended as one is looked at as one, where that is enough.
+    alike = constraint is None or not tells_apart(constraint, cluster, row.job.proc)
+    if alike and not holds(row.job):
         return
     for number in [proc] if proc is not None else range(row.last, row.job.proc - 1, -1):
-        yield msgspec.structs.replace(row.job, proc=number)
+        job = msgspec.structs.replace(row.job, proc=number)
+        yield job if alike or holds(job) else None
 
 
 def _outputs(cluster: Cluster, proc: int, job: Job) -> ClusterOutputs:
@@ -291,13 +375,6 @@ def _outputs(cluster: Cluster, proc: int, job: Job) -> ClusterOutputs:
 
 def _joins(value: object) -> list[str]:
     return [name for name in value if isinstance(name, str)] if isinstance(value, list) else []
-
-
-def _left_off(wants: list[Any], limit: int, listed: int) -> int:
-    if not limit or listed < limit:
-        return 0
-    meant = sum(len(w.cluster.jobs) + w.cluster.rest if w.procs is None else len(w.procs) for w in wants)
-    return max(0, meant - listed)
 
 
 def _selection(request: Request) -> Selection:

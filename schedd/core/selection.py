@@ -5,6 +5,7 @@ The rest of a cluster is one thing as long as the constraint cannot tell its job
 then it is looked at job by job, up to a bound.
 """
 
+import itertools
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
@@ -22,6 +23,9 @@ MOST_LOOKED_AT = 200_000
 
 PER_JOB = (DYNAMIC - {"clusterid", "jobstatus", "enteredcurrentstatus", "jobprio", "numjobstarts", "numjobcompletions"})
 """Of the dynamic attributes those in which jobs of one rest differ, or may when they run."""
+
+NUMBERED = frozenset({"procid", "pescrank", "globaljobid"})
+"""Those in which jobs differ that never ran and that the same was done to."""
 
 
 class Wanted(NamedTuple):
@@ -99,17 +103,22 @@ def whole_rest(want: Wanted, now: float) -> bool | None:
         return None
     if want.constraint is None:
         return True
-    names = {name.lower() for name in _names(want.constraint, cluster)}
-    try:
-        varying = {name.lower() for name in cluster.varying(cluster.state.next_proc)}
-    except SubmitErrors:
+    if tells_apart(want.constraint, cluster, cluster.state.next_proc, PER_JOB):
         return None
+    return _holds(want, next(cluster.rest_procs()), None, now)
+
+
+def tells_apart(constraint: Expression, cluster: Cluster, proc: int, differing: frozenset[str] = NUMBERED) -> bool:
+    """Whether `constraint` may be true for one and false for the next of jobs that differ, from `proc` on, in what
+    varies and in `differing` alone."""
+    try:
+        varying = {name.lower() for name in cluster.varying(proc)}
+    except SubmitErrors:
+        return True
     # A command may make no attribute of the first job, and one of the next.
     varying |= {name[1:].lower() if name.startswith("+") else name.replace("_", "").lower()
                 for name in cluster.record.submission.varying}
-    if names & (PER_JOB | varying):
-        return None
-    return _holds(want, next(cluster.rest_procs()), None, now)
+    return not {name.lower() for name in _names(constraint, cluster)}.isdisjoint(differing | varying)
 
 
 def rest_procs(want: Wanted, now: float) -> Iterator[int]:
@@ -135,21 +144,30 @@ def check_bounds(want: Wanted, now: float) -> None:
         )
 
 
-def jobs_meant(want: Wanted, now: float) -> Iterator[tuple[JobId, Job | None]]:
-    """Every job meant, rows and rest, in order of proc; nothing is made a row."""
+def jobs_meant(want: Wanted, now: float, rest: bool = True) -> Iterator[tuple[JobId, Job | None] | None]:
+    """Every job meant, rows and (unless not `rest`) rest, in order of proc; nothing is made a row.
+
+    For a job that is looked at and not meant there is a None, so that whoever reads can pause anywhere:
+    a job is told as it is when its turn comes, and not at all when it has left the queue by then.
+    """
     cluster = want.cluster
     whole = whole_rest(want, now)
-    rest: Iterator[int] = cluster.rest_procs() if whole else iter(()) if whole is False else rest_procs(want, now)
-    meant = iter(rows(want, now))
-    row, proc = next(meant, None), next(rest, None)
-    while row is not None or proc is not None:
-        if proc is None or (row is not None and row.proc < proc):
-            assert row is not None
-            yield JobId(cluster.id, row.proc), row
-            row = next(meant, None)
+    if want.procs is not None:
+        procs: Iterable[int] = want.procs
+    elif whole is False or not rest:
+        procs = sorted(cluster.jobs)
+    else:
+        check_bounds(want, now)
+        first = cluster.state.next_proc
+        procs = itertools.chain(sorted(proc for proc in cluster.jobs if proc < first), range(first, cluster.count))
+    for proc in procs:
+        job = cluster.jobs.get(proc)
+        if job is None and not cluster.in_rest(proc):
+            yield None
+        elif want.constraint is None or (job is None and whole) or _holds(want, proc, job, now):
+            yield JobId(cluster.id, proc), job
         else:
-            yield JobId(cluster.id, proc), None
-            proc = next(rest, None)
+            yield None
 
 
 def _holds(want: Wanted, proc: int, job: Job | None, now: float) -> bool:

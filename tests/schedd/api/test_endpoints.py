@@ -225,6 +225,42 @@ def test_a_bad_question_is_refused_by_its_fault(schedd, path, query, code):
     assert refusal(schedd.owner, "GET", path, **query) == code
 
 
+MANY = 100_000_000
+
+
+def test_a_list_without_an_end_keeps_nobody_waiting(schedd, submit, act):
+    client = schedd.client()
+    number = submit(client, MANY, {"JobStatus": "5"})
+    for path in (f"/v1/jobs?id={number}&limit=0", f"/v1/jobs?id={number}&limit=0&constraint=JobStatus==5",
+                 f"/v1/history?id={number}&limit=0"):
+        if "history" in path:
+            act(client, "remove", str(number))
+        connection = http.client.HTTPConnection(urlsplit(schedd.url).netloc, timeout=20)
+        connection.request("GET", path, headers={"Authorization": f"Bearer {client.token}"})
+        response = connection.getresponse()
+        assert response.read(len(b'[{"')) == b'[{"'
+        assert client.call("GET", "/v1/version", dict)["version"] == VERSION
+        response.close()
+        connection.close()
+
+
+def test_jobs_that_ended_as_one_are_looked_at_as_one(schedd, submit, act):
+    client = schedd.client()
+    number = submit(client, MANY, {"JobStatus": "5"})
+    act(client, "remove", str(number))
+    for constraint, procs in (("ExitCode == 0", []), ("JobStatus == 3", [MANY - 1, MANY - 2]),
+                              (f"ProcId < {MANY - 3}", [MANY - 4, MANY - 5])):
+        ads = client.call("GET", "/v1/history", list, id=number, constraint=constraint, limit=2)
+        assert [ad["ProcId"] for ad in ads] == procs
+
+
+def test_jobs_left_off_are_counted_without_being_looked_at_one_by_one(schedd, submit):
+    client = schedd.client()
+    number = submit(client, MANY, {"JobStatus": "5"})
+    response, _ = client.exchange("GET", "/v1/jobs", query={"id": number, "constraint": "JobStatus == 5", "limit": 3})
+    assert response.headers["Pesc-Left-Off"] == str(MANY - 3)
+
+
 def test_jobs_are_listed_up_to_a_limit_and_what_is_left_off_is_told(schedd, submit):
     client = schedd.client()
     number = submit(client, 50)

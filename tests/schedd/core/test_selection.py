@@ -10,7 +10,8 @@ from tests.builders import Lab
 
 def meant(lab, **selection):
     wants, _ = wanted(lab.pool.clusters, Selection(**selection))
-    return [(job_id.cluster, job_id.proc) for want in wants for job_id, _ in jobs_meant(want, lab.now)]
+    return [(job_id.cluster, job_id.proc) for want in wants for found in jobs_meant(want, lab.now) if found
+            for job_id in found[:1]]
 
 
 def test_an_id_is_a_cluster_or_a_job():
@@ -44,6 +45,19 @@ def test_looking_makes_no_rows():
     assert meant(lab, constraint="ProcId > 997") == [(1, 998), (1, 999)]
     assert meant(lab, ids=["1.5", "1.3"]) == [(1, 3), (1, 5)]
     assert len(lab.pool.clusters[1].jobs) == 0
+
+
+def test_who_pauses_while_looking_is_told_jobs_as_they_are_when_their_turn_comes():
+    lab = Lab()
+    lab.submit(count=6)
+    lab.act("hold", "1.2")
+    [want], _ = wanted(lab.pool.clusters, Selection())
+    looking = jobs_meant(want, lab.now)
+    assert [next(looking)[0].proc for _ in range(3)] == [0, 1, 2]
+    lab.act("remove", "1.3")
+    lab.act("hold", "1.5")
+    (gone, (fourth, no_row), (fifth, row)) = looking
+    assert (gone, fourth.proc, no_row, fifth.proc, row.status) == (None, 4, None, 5, 5)
 
 
 def test_owners_ids_and_constraints_narrow_each_other():
