@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 DONE, FAILED, WRONGLY_CALLED = 0, 1, 2
 INTERRUPTED = 130
 """What a shell expects of a command that Ctrl-C ended."""
+MOST_DIGITS = 15
 PIPE_CLOSED = 141
 """What a shell expects of a command whose reader (`| head`) went away."""
 
@@ -35,6 +36,7 @@ Command = Callable[[list[str]], int]
 
 def run(name: str, command: Command) -> int:
     """Call `command`; whatever goes wrong becomes words on stderr and an exit code, never a traceback."""
+    _open_closed_streams()
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
@@ -60,6 +62,13 @@ def run(name: str, command: Command) -> int:
         complain(name, f"A fault in {name} itself: {type(error).__name__}: {error}.\n"
                        "  Please report it with what PESC_DEBUG=1 shows when the command is given again.")
         return FAILED
+
+
+def _open_closed_streams() -> None:
+    """Who closed a stream (`>&-`) wants nothing of it; and no socket of ours shall get its number."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115  (open for as long as we run)
 
 
 def complain(name: str, text: str) -> None:
@@ -144,6 +153,8 @@ def positive_int(text: str) -> int:
     """For argparse: a whole number from 0 on."""
     if not text.isdecimal():
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0 on")
+    if len(text) > MOST_DIGITS:
+        raise argparse.ArgumentTypeError(f"{text[:MOST_DIGITS]}… is too large")
     return int(text)
 
 

@@ -98,8 +98,8 @@ def command(arguments: list[str]) -> int:
     parser.add_pool()
     parser.add_json()
     chosen = parser.read(arguments)
-    if not chosen.cluster.isdecimal():
-        parser.error(f"{chosen.cluster!r} is not a cluster; a cluster is a number, such as 12")
+    if not re.fullmatch(r"\d{1,12}", chosen.cluster):
+        parser.error(f"{chosen.cluster[:80]!r} is not a cluster; a cluster is a number, such as 12")
     summary = fetch_cluster(connect(chosen), int(chosen.cluster), chosen.output or f"pesc-{int(chosen.cluster)}")
     if chosen.json:
         say_json({**{name: getattr(summary, name) for name in FetchSummary.__slots__},

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from cli.adtext import autoformat, has_expression, is_name, long_form
+from cli.adtext import Autoformat, autoformat, has_expression, is_name, long_form
 from cli.common import Parser, complain, connect, count_of, positive_int, say, say_json
 from cli.selection import split_names
 from contract.client import Client
@@ -43,6 +43,7 @@ def jobs(client: Client, path: str, chosen: argparse.Namespace, attributes: Sequ
 def show(name: str, path: str, chosen: argparse.Namespace, as_table: Callable[[list[Ad]], str],
          attributes: Sequence[str], constraint: str | None = None) -> None:
     """Ask for the jobs and print them as the user wants them."""
+    Autoformat.of_letters(chosen.autoformat_options)      # wrong ones are wrong without jobs too
     client = connect(chosen)
     if chosen.autoformat:
         ads, left_off = _for_autoformat(client, path, chosen, constraint)

@@ -10,6 +10,7 @@ from contract.requests import Selection
 
 _JOB = re.compile(r"\d+(\.\d+)?")
 _ALMOST_A_JOB = re.compile(r"[\d.,#-]+[.,#-].*|\d+\.\w*")
+_NO_USER = re.compile(r"|-.*|.*\s.*", re.DOTALL)
 
 
 def add_selection(parser: Parser, what: str) -> None:
@@ -24,7 +25,7 @@ def split_names(names: Iterable[str]) -> tuple[list[str], list[str]]:
     ids: list[str] = []
     owners: list[str] = []
     for name in names:
-        if _ALMOST_A_JOB.fullmatch(name) and not _JOB.fullmatch(name):
+        if (_ALMOST_A_JOB.fullmatch(name) and not _JOB.fullmatch(name)) or _NO_USER.fullmatch(name):
             raise Problem("bad_request", f"{name[:80]!r} is neither a job (12.3) nor a cluster (12) nor a user's name.",
                           "See the numbers with: pesc_q -nobatch.")
         (ids if _JOB.fullmatch(name) else owners).append(name)

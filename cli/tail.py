@@ -5,6 +5,7 @@ taken up again at the byte where it stopped, so nothing is shown twice and nothi
 """
 
 import base64
+import re
 import sys
 import time
 from collections.abc import Iterator
@@ -43,8 +44,8 @@ def command(arguments: list[str]) -> int:
     parser.add_pool()
     chosen = parser.read(arguments)
     cluster, _, proc = chosen.job.partition(".")
-    if not (cluster.isdecimal() and (proc or "0").isdecimal()):
-        parser.error(f"{chosen.job!r} is not a job; a job is a number such as 12.3")
+    if not re.fullmatch(r"\d{1,12}(\.\d{1,12})?", chosen.job):
+        parser.error(f"{chosen.job[:80]!r} is not a job; a job is a number such as 12.3")
     job = f"{int(cluster)}.{int(proc or 0)}"
     client = connect(chosen)
     # A pool that is stopped now is said at once; one that stops later is waited for.

@@ -57,7 +57,9 @@ def _arguments(arguments: list[str]) -> argparse.Namespace:
     chosen = parser.read(arguments)
     for name in chosen.jobs:
         if not re.fullmatch(r"\d{1,12}(\.\d{1,12})?", name):
-            parser.error(f"{name!r} is neither a cluster (12) nor a job (12.3)")
+            parser.error(f"{name[:80]!r} is neither a cluster (12) nor a job (12.3)")
+    if chosen.num == 0:
+        parser.error("-num 0 waits for nothing; say how many jobs are to be over")
     if chosen.num is not None and (len(chosen.jobs) > 1 or "." in chosen.jobs[0]):
         parser.error("-num counts the jobs of one cluster; name that one alone")
     return chosen

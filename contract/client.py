@@ -23,6 +23,9 @@ from contract.vocabulary import PROTOCOL
 T = TypeVar("T")
 
 TIMEOUT_SECONDS = 60.0
+MOST_ADDRESS_BYTES = 14 * 1024
+"""The schedd takes heads of at most 16 KiB, and a token is in them too."""
+
 STREAM_SILENCE_SECONDS = 45.0
 """The schedd sends a comment every 15 s on a stream; after three missed it is taken for gone."""
 
@@ -159,6 +162,10 @@ class Client:
         self, method: str, path: str, body: Any, query: dict[str, Any] | None, headers: dict[str, str] | None
     ) -> http.client.HTTPResponse:
         target = quote(path, safe="/") + _query_text(query or {})
+        if len(target) > MOST_ADDRESS_BYTES:
+            raise Problem("too_large", f"The ids and the constraint come to {len(target):,} bytes; one question "
+                          f"takes {MOST_ADDRESS_BYTES:,}.", "Name whole clusters, or say which jobs in a constraint: "
+                          "-constraint 'ProcId < 1000'.")
         sent = self._headers() | (headers or {})
         begins_at = body.tell() if hasattr(body, "seek") else None
         for fresh in (False, True):

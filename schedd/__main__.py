@@ -50,6 +50,7 @@ from schedd.store.store import Store
 log = logging.getLogger("schedd")
 
 OWN_TOKEN_SECONDS = 10 * 365 * 86_400
+LONGEST_SECONDS = 365 * 86_400
 PORT = 9618
 
 
@@ -108,9 +109,9 @@ def _arguments() -> argparse.ArgumentParser:
                         help="address to listen on; loopback only (default: %(default)s)")
     parser.add_argument("--port", type=int, default=None, metavar="N",
                         help=f"port (default: the last one, at first {PORT} or any free one)")
-    parser.add_argument("--lease", type=float, default=Settings().lease_seconds, metavar="SECONDS",
+    parser.add_argument("--lease", type=_seconds, default=Settings().lease_seconds, metavar="SECONDS",
                         help="silence of a machine after which its jobs are offered elsewhere (default: %(default)s)")
-    parser.add_argument("--beat", type=float, default=Settings().beat_seconds, metavar="SECONDS",
+    parser.add_argument("--beat", type=_seconds, default=Settings().beat_seconds, metavar="SECONDS",
                         help="how often machines say that they are alive (default: %(default)s)")
     parser.add_argument("--allow-image", metavar="PATTERN", action="append",
                         help="images of registries that domains may stand on, such as docker.io/library/*; may be "
@@ -129,6 +130,17 @@ def _kept(text: str) -> float:
     if not hours * 3600 >= LEAST_KEPT_SECONDS:
         raise argparse.ArgumentTypeError(f"{text} is less than an hour: uploads would go before they are submitted")
     return hours
+
+
+def _seconds(text: str) -> float:
+    """For argparse: a time that is over one day."""
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds <= LONGEST_SECONDS:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds above 0")
+    return seconds
 
 
 async def _serve(places: Places, settings: Settings, host: str, port: int | None, kept_seconds: float) -> None:

@@ -107,6 +107,22 @@ class Blobs:
         except FileNotFoundError:
             return None
 
+    async def pieces(self, sha256: str, offset: int, at_most: int) -> AsyncIterator[bytes]:
+        """A content of any length from `offset` on, in pieces; nothing if it is not here."""
+        small = await self._loop.store.contents([sha256])
+        if small:
+            for start in range(offset, len(small[sha256]), at_most):
+                yield small[sha256][start : start + at_most]
+            return
+        try:
+            file = await asyncio.to_thread(self.path(sha256).open, "rb")
+        except FileNotFoundError:
+            return
+        with file:
+            file.seek(offset)
+            while piece := await asyncio.to_thread(file.read, at_most):
+                yield piece
+
     def path(self, sha256: str) -> Path:
         """Where a large content lies, or would."""
         return self._folder / sha256[:2] / sha256

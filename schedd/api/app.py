@@ -96,6 +96,8 @@ def build(context: Context) -> Sanic[Any, Any]:
     app.config.update(
         ACCESS_LOG=False, MOTD=False, AUTO_EXTEND=False,
         REQUEST_MAX_SIZE=MAX_SUBMISSION_BYTES,
+        # Ids and constraints are asked for in the address. Sanic takes no more.
+        REQUEST_MAX_HEADER_SIZE=16_384,
         # Streams last as long as somebody listens.
         RESPONSE_TIMEOUT=10**9, REQUEST_TIMEOUT=600, KEEP_ALIVE_TIMEOUT=300,
         WEBSOCKET_MAX_SIZE=64 << 20, WEBSOCKET_PING_INTERVAL=20, WEBSOCKET_PING_TIMEOUT=20,

@@ -90,7 +90,9 @@ async def find_cluster(context: Context, number: int) -> Cluster:
 async def get_queue(context: Context, request: Request, claims: Claims) -> HTTPResponse:
     pool = context.loop.pool
     owners = set(request.args.getlist("owner") or [])
-    ids = {cluster for cluster, _ in parse_ids(request.args.getlist("id") or [])}
+    texts = request.args.getlist("id") or []
+    _refuse_unheard_of(pool, texts)
+    ids = {cluster for cluster, _ in parse_ids(texts)}
     batches = [
         _waiting(pool, cluster)
         for cluster in pool.clusters.values()
@@ -102,12 +104,9 @@ async def get_queue(context: Context, request: Request, claims: Claims) -> HTTPR
 async def get_jobs(context: Context, request: Request, claims: Claims) -> HTTPResponse | None:
     now = context.loop.clock()
     selection = _selection(request)
-    wants, missing = wanted(context.loop.pool.clusters, selection)
     pool = context.loop.pool
-    missing = [text for text in missing if parse_ids([text])[0][0] >= pool.next_cluster]
-    if missing and not wants:
-        raise Problem("no_such_job", f"There is no job {', '.join(missing)} in the queue.",
-                      "There never was one of that number.")
+    _refuse_unheard_of(pool, selection.ids)
+    wants, _ = wanted(pool.clusters, selection)
     limit, attributes = _limit(request, MOST_LISTED), _attributes(request)
     if not limit:
         for want in wants:
@@ -121,6 +120,13 @@ async def get_jobs(context: Context, request: Request, claims: Claims) -> HTTPRe
             break
     left_off = await _number_meant(wants, now) - len(ads) if len(ads) == limit else 0
     return answer(ads, headers={"Pesc-Left-Off": str(max(0, left_off))})
+
+
+def _refuse_unheard_of(pool: Pool, ids: list[str]) -> None:
+    """Say so if none of the clusters that were named ever was."""
+    if ids and not any(0 < cluster < pool.next_cluster for cluster, _ in parse_ids(ids)):
+        raise Problem("no_such_job", f"There is no job {', '.join(ids[:10])}, and never was.",
+                      "See yours with: pesc_q.")
 
 
 async def _job_ads(
@@ -200,7 +206,7 @@ async def get_history(context: Context, request: Request, claims: Claims) -> HTT
     limit, attributes = _limit(request, MOST_LISTED), _attributes(request)
     selection = _selection(request)
     constraint = parse_constraint(selection.constraint)
-    parse_ids(selection.ids)
+    _refuse_unheard_of(context.loop.pool, selection.ids)
     found = (_project(job_json(cluster, job.proc, job), attributes)
              async for cluster, job in _history(context, selection, constraint))
     if not limit:

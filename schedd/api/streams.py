@@ -43,7 +43,7 @@ Send = Callable[[str], Awaitable[Any]]
 
 async def get_events(context: Context, request: Request, claims: Claims) -> HTTPResponse | None:
     since = request.headers.get("last-event-id") or request.args.get("since")
-    if since is not None and not (since.isascii() and since.isdigit()):
+    if since is not None and not _is_number(since):
         raise Problem("bad_request", f"{since[:80]!r} is not the number of an event.",
                       "Give the id of the last one seen.")
     cluster = request.args.get("cluster")
@@ -66,6 +66,10 @@ async def get_events(context: Context, request: Request, claims: Claims) -> HTTP
     finally:
         context.bus.leave(listener)
     return None
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) < 16
 
 
 async def _send_events(context: Context, listener: Listener, cluster: int | None, since: int, send: Send) -> None:
@@ -129,7 +133,7 @@ def _frame(event: Event) -> str:
 async def get_output(context: Context, request: Request, claims: Claims) -> HTTPResponse | None:
     number, proc = parse_ids([request.match_info["job"]])[0]
     stream, offset = request.args.get("stream", "stdout"), request.args.get("offset", "0")
-    if proc is None or stream not in ("stdout", "stderr") or not (offset.isascii() and offset.isdigit()):
+    if proc is None or stream not in ("stdout", "stderr") or not _is_number(offset):
         raise Problem("bad_request", "Output is of one job, stdout or stderr, from a byte on.", "As in: pesc_tail 12.3")
     cluster = await find_cluster(context, number)
     if cluster.owner != claims.user and not claims.may_touch_all_jobs:
@@ -137,8 +141,8 @@ async def get_output(context: Context, request: Request, claims: Claims) -> HTTP
                       f"Job {number}.{proc} belongs to {cluster.owner}; you are signed in as {claims.user}.",
                       "Only its owner or an administrator can read its output.")
     if not 0 <= proc < cluster.count:
-        raise Problem("no_such_job", f"Cluster {number} has {cluster.count} jobs; there is no {number}.{proc}.",
-                      f"Its jobs are {number}.0 to {number}.{cluster.count - 1}.")
+        raise Problem("no_such_job", f"There is no job {number}.{proc}: the last one of cluster {number} is "
+                      f"{number}.{cluster.count - 1}.", f"See them with: pesc_q -nobatch {number}.")
     listener = context.bus.listen(number, counts_only=False)
     try:
         response = await request.respond(content_type="text/event-stream", headers={"Cache-Control": "no-store"})
@@ -217,10 +221,9 @@ class _Tail:
         file: OutputFile | None = None
         if job is not None:
             file = job.stdout if self._stream == "stdout" else job.stderr
-        content = await self._context.blobs.read(file.sha256) if file is not None and file.size else None
-        if content:
-            for start in range(self._offset, len(content), CHUNK_BYTES):
-                await self._chunk(content[start : start + CHUNK_BYTES])
+        if file is not None and file.size:
+            async for piece in self._context.blobs.pieces(file.sha256, self._offset, CHUNK_BYTES):
+                await self._chunk(piece)
         await self._frame(b"", last=True)
 
     def _is_in_rest(self) -> bool:

@@ -89,7 +89,7 @@ def test_no_priority_or_two_is_a_wrong_call(pool, call):
     assert pool.asked == []
 
 
-@pytest.mark.parametrize("name", ["12.x", "12.", "1.2.3", "12,3", "12-15"])
+@pytest.mark.parametrize("name", ["12.x", "12.", "1.2.3", "12,3", "12-15", "-1", "a b", ""])
 def test_what_looks_like_a_mistyped_id_is_no_users_name(name):
     with pytest.raises(Problem, match="neither a job"):
         split_names([name])

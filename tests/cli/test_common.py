@@ -1,5 +1,6 @@
 """Manners that all commands share."""
 
+import argparse
 import json
 import os
 import subprocess
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from cli import common
-from cli.common import count_of, run, split_autoformat
+from cli.common import count_of, positive_int, run, split_autoformat
 from cli.token import main as token
 from contract.problems import Problem
 
@@ -53,6 +54,22 @@ def test_a_reader_that_goes_away_is_no_fault():
     assert child.stderr.read() == b""
     assert child.wait() == common.PIPE_CLOSED
     child.stderr.close()
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&-", ">&- 2>&- <&-"])
+@pytest.mark.parametrize("code", ["say('x')", "print('x', file=sys.stderr)", "sys.stdin.buffer.read()", "1 / 0"])
+def test_a_closed_stream_is_no_fault(closed, code):
+    program = (f"import sys; from cli.common import run, say\n"
+               f"sys.exit(run('pesc_q', lambda arguments: [{code}] and 0))")
+    done = subprocess.run(["bash", "-c", f'"$@" {closed}', "-", sys.executable, "-c", program],
+                          capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    assert (done.returncode, "Traceback" in done.stderr) == (int(code == "1 / 0"), False)
+
+
+@pytest.mark.parametrize(("text", "why"), [("-1", "whole number"), ("x", "whole number"), ("9" * 5000, "too large")])
+def test_a_number_that_is_none_is_said_by_its_fault(text, why):
+    with pytest.raises(argparse.ArgumentTypeError, match=why):
+        positive_int(text)
 
 
 def test_htcondors_fused_letters_are_taken_apart():

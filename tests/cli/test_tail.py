@@ -57,5 +57,6 @@ def test_a_job_that_does_not_exist_is_refused(pool, call):
     assert (shown.code, shown.err) == (1, "pesc_tail: There is no job 9.9.\n")
 
 
-def test_a_word_in_the_place_of_a_job_is_a_wrong_call(call):
-    assert call(main, "lee").code == 2
+@pytest.mark.parametrize("word", ["lee", "12.", "9" * 5000])
+def test_a_word_in_the_place_of_a_job_is_a_wrong_call(call, word):
+    assert call(main, word).code == 2

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 from openapi_spec_validator import validate
 
-from contract.client import Client
+from contract.client import MOST_ADDRESS_BYTES, Client
 from contract.endpoints import ENDPOINTS
 from contract.messages import Acknowledge
 from contract.places import read_address
@@ -220,9 +220,28 @@ def test_a_submission_whose_contents_are_not_here_is_refused(schedd):
     ("/v1/jobs/x/output", {}, "bad_request"), ("/v1/jobs/999999.0/output", {}, "no_such_job"),
     ("/v1/jobs/1.0/output", {"stream": "stdin"}, "bad_request"),
     ("/v1/jobs/1.0/output", {"offset": "-1"}, "bad_request"),
+    ("/v1/jobs/1.0/output", {"offset": "9" * 5000}, "bad_request"),
+    ("/v1/events", {"since": "9" * 30}, "bad_request"),
 ])
 def test_a_bad_question_is_refused_by_its_fault(schedd, path, query, code):
     assert refusal(schedd.owner, "GET", path, **query) == code
+
+
+def test_a_cluster_that_never_was_is_said_wherever_it_is_asked_for(schedd, submit):
+    client = schedd.client()
+    number = submit(client)
+    for path in ("/v1/queue", "/v1/jobs", "/v1/history", "/v1/events"):
+        assert refusal(client, "GET", path, **{"cluster" if "events" in path else "id": 10**9}) == "no_such_job"
+    for path in ("/v1/queue", "/v1/jobs", "/v1/history"):
+        client.call("GET", path, object, id=[str(number), "0"])
+
+
+def test_a_question_is_as_long_as_the_client_says(schedd, submit):
+    client = schedd.client()
+    number = submit(client)
+    constraint = "ProcId == 0" + " " * (MOST_ADDRESS_BYTES - 200)
+    assert len(client.call("GET", "/v1/jobs", list, id=number, constraint=constraint)) == 1
+    assert refusal(client, "GET", "/v1/jobs", constraint=" " * MOST_ADDRESS_BYTES + "true") == "too_large"
 
 
 MANY = 100_000_000

@@ -133,6 +133,18 @@ def test_the_counts_of_a_million_jobs_are_one_line(client, submit, act, counts_u
     assert counts_until_over(client, number)[-1]["removed"] == 1_000_000
 
 
+def test_large_output_is_told_in_pieces_from_its_byte_on(client, startd, submit):
+    content = bytes(range(256)) * 4096
+    client.exchange("PUT", f"/v1/blobs/{sha256(content)}", content, query={"offset": 0, "size": len(content)})
+    number = submit(client)
+    startd.runs_next(stdout=an_output("stdout", content))
+    for offset in (0, 700_000):
+        pieces = [json.loads(event.data) for event in client.events(f"/v1/jobs/{number}.0/output", offset=offset,
+                                                                    follow=1)]
+        assert b"".join(base64.b64decode(piece["data"]) for piece in pieces) == content[offset:]
+        assert (len(pieces) > 2, pieces[0]["offset"], pieces[-1]["last"]) == (True, offset, True)
+
+
 def test_a_listener_that_goes_away_is_forgotten(schedd, client, submit, act):
     number = submit(client)
     for _ in range(5):
