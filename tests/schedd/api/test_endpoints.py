@@ -174,9 +174,11 @@ def test_a_submission_of_ten_megabytes_is_taken(schedd, submit):
     assert ad["Args"] == f"{99_999:0100d}"
 
 
-def test_a_line_of_ten_megabytes_is_taken_or_refused_and_harms_nobody(schedd, submit):
+def test_a_line_of_ten_megabytes_is_refused_by_name_and_harms_nobody(schedd, submit):
     client = schedd.client()
-    number = submit(client, 1, {"Arguments": '"' + "x" * 10_000_000 + '"'})
+    with pytest.raises(Problem, match="Arguments is not an expression"):
+        submit(client, 1, {"Arguments": '"' + "x" * 10_000_000 + '"'})
+    number = submit(client, 1, {"Arguments": '"' + "x" * 1_000_000 + '"'})
     assert client.call("GET", f"/v1/clusters/{number}", Batch).total == 1
 
 
