@@ -40,6 +40,8 @@ class ProcessRuntime:
         self._launches: dict[RunId, Launch] = {}
         self._living: dict[RunId, int] = {}
         self._killed: set[RunId] = set()
+        self._in_doubt: set[RunId] = set()
+        """Runs whose start was asked of a keeper that is dead, and that it told nothing of."""
         self._starts: dict[RunId, tuple[float, float]] = {}
         self._kernel_kills = procfs.kernel_memory_kills()
         self._unexplained: list[float] = []
@@ -199,12 +201,16 @@ class ProcessRuntime:
     def _on_lost(self) -> None:
         if not self._closed:
             log.warning("the keeper is gone; starting another one")
+            # What is asked from now on waits for the next keeper, and is not in doubt.
+            self._in_doubt |= {run for run in self._launches if run not in self._living and self._was_asked(run)}
             self._again = asyncio.get_running_loop().create_task(self._reopen())
 
     async def _reopen(self) -> None:
         found = await self.open()
-        for run, launch in list(self._launches.items()):
-            if run in found or run in self._living or not self._was_asked(run):
+        in_doubt, self._in_doubt = self._in_doubt - found, set()
+        for run in sorted(in_doubt - self._living.keys()):
+            launch = self._launches.get(run)
+            if launch is None:
                 continue
             if launch.argv:
                 self._failed(run, 0, "keeper", "What starts jobs there was killed before it told of the start.")
