@@ -17,3 +17,10 @@ Shared: `common` (arguments, complaints, exit codes), `selection` (which jobs ar
 `adtext` (ads as text), `evaluate` (expressions over ads), `folder` (files from elsewhere
 are written nowhere else). `schedd` and `startd` are never imported: all goes through the API.
 """
+
+import signal
+import sys
+
+if sys.argv[0].rpartition("/")[2].startswith("pesc_") and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+    # Until `common.run` begins, Ctrl-C ends a command in silence, wherever among the imports it comes.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)

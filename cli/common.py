@@ -12,6 +12,7 @@ Nothing heavy is imported here: a command has a tenth of a second in all.
 import argparse
 import os
 import re
+import signal
 import sys
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -41,6 +42,8 @@ def run(name: str, command: Command) -> int:
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
     try:
+        if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
         code = command(sys.argv[1:])
         sys.stdout.flush()
         return code

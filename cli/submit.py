@@ -179,7 +179,12 @@ def _submit(chosen: argparse.Namespace, text: str, description: Description) -> 
     client = connect(chosen)
     with_header = _with_header(description)
     packed = _packed(description, with_header)
-    submitted = _post(client, packed, text, description)
+    try:
+        submitted = _post(client, packed, text, description)
+    except KeyboardInterrupt:
+        complain(NAME, "Interrupted while it was being submitted; the jobs may be queued all the same.\n"
+                       "  See: pesc_q.")
+        return INTERRUPTED
     cluster = submitted.cluster
     if chosen.json and not chosen.wait:
         say_json({"cluster": cluster, "jobs": submitted.jobs})

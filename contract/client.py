@@ -220,7 +220,10 @@ def find_pool(pool_url: str | None = None, state: str | None = None) -> Client:
     The token comes from PESC_TOKEN, else from the state directory.
     """
     where = places.Places(places.state_folder(state))
-    token = os.environ.get("PESC_TOKEN") or _read_token(where.token)
+    token = os.environ.get("PESC_TOKEN", "").strip() or _read_token(where.token)
+    if token and not (token.isascii() and token.isprintable()):
+        raise Problem("bad_token", "The token (PESC_TOKEN, or of the pool's state directory) is not one line of text.",
+                      "Paste it again: it begins with pesc1. and has no blanks.")
     url = pool_url or os.environ.get("PESC_POOL")
     if url:
         if not _is_address(url):
@@ -255,7 +258,7 @@ def _is_address(url: str) -> bool:
 
 def _read_token(path: Path) -> str | None:
     try:
-        return path.read_text().strip() or None
+        return path.read_text("ascii", "replace").strip() or None
     except OSError:
         return None
 

@@ -6,11 +6,14 @@ a crash delays a delivery and never loses it. Elsewhere, `pesc_fetch` brings the
 """
 
 import asyncio
+import contextlib
 import errno
 import logging
 import os
 import stat
 from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
 
 from contract.messages import OutputFile
 from dsl.classad import Ad
@@ -22,6 +25,8 @@ from schedd.loop import Loop
 log = logging.getLogger("schedd.delivery")
 
 MOST_AT_ONCE = 200
+
+DISK_TROUBLE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
 
 NOWHERE = frozenset({"", "/dev/null"})
 
@@ -78,21 +83,30 @@ class Delivery:
     def _write_all(self, files: list[tuple[OutputFile, str]], small: dict[str, bytes]) -> None:
         for file, path in files:
             try:
-                self._write(file, path, small)
+                put(file, path, small, self._blobs.path(file.sha256))
             except OSError as error:
                 log.warning("an output could not be delivered; pesc_fetch still brings it: %s", error)
 
-    def _write(self, file: OutputFile, path: str, small: dict[str, bytes]) -> None:
-        os.makedirs(os.path.dirname(path), exist_ok=True)
+
+def put(file: OutputFile, path: str, small: Mapping[str, bytes], large: Path) -> None:
+    """Write an output to where it is wanted: what it holds is among `small`, or in the file `large`."""
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    try:
         with open(path, "wb", opener=_open_file) as target:
             if file.sha256 in small:
                 target.write(small[file.sha256])
             elif file.size:
-                with open(self._blobs.path(file.sha256), "rb") as source:
+                with open(large, "rb") as source:
                     while piece := source.read(1 << 20):
                         target.write(piece)
-        if file.executable:
-            os.chmod(path, os.stat(path).st_mode | 0o111)
+    except OSError as error:
+        if error.errno in DISK_TROUBLE:
+            # Half a result under the name of a whole one would be believed.
+            with contextlib.suppress(OSError):
+                os.unlink(path)
+        raise
+    if file.executable:
+        os.chmod(path, os.stat(path).st_mode | 0o111)
 
 
 def _open_file(path: str, flags: int) -> int:

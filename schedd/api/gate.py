@@ -48,7 +48,7 @@ class Gate:
             return NOBODY
         claims = self._claims(request)
         if not claims.may_call(endpoint):
-            raise Problem("not_allowed", f"{claims.user} may not do this: {endpoint.summary}.",
+            raise Problem("not_allowed", f"{claims.user} may not do this: {endpoint.summary.split(' (')[0]}.",
                           f"It takes a token with one of the roles {', '.join(sorted(endpoint.roles))}.")
         return claims
 

@@ -45,6 +45,15 @@ def test_ctrl_c_is_quiet(capsys):
     assert capsys.readouterr().err == ""
 
 
+@pytest.mark.parametrize(("code", "ended"), [
+    ("os.kill(os.getpid(), 2)", -2),
+    ("from cli.common import run; sys.exit(run('pesc_q', lambda arguments: os.kill(os.getpid(), 2)))", 130)])
+def test_ctrl_c_is_quiet_from_the_first_import_on(code, ended):
+    program = f"import os, sys; sys.argv[0] = '/bin/pesc_q'; import cli; {code}"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (ended, "")
+
+
 def test_a_reader_that_goes_away_is_no_fault():
     code = ("import sys; from cli.common import run, say\n"
             "sys.exit(run('pesc_q', lambda arguments: [say('x' * 1000) for _ in range(10000)] and 0))")

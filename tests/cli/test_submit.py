@@ -2,6 +2,8 @@
 
 import io
 import json
+import os
+import signal
 import sys
 import zipfile
 
@@ -273,6 +275,17 @@ def test_a_refusal_of_the_pool_is_passed_on(here, call, taking, pool):
 
 
 # --- waiting --------------------------------------------------------------------------
+
+
+def test_ctrl_c_while_submitting_says_that_the_jobs_may_be_there(here, call, taking):
+    def interrupted(asked):
+        os.kill(os.getpid(), signal.SIGINT)
+        return msgspec.json.encode(Submitted(12, 3, 40))
+
+    taking.says("POST", "/v1/clusters", interrupted)
+    (here / "job.pesc").write_text("process = a.py\n")
+    shown = call(main, "job.pesc")
+    assert (shown.code, "may be queued" in shown.err) == (130, True)
 
 
 def a_batch(**counts):

@@ -358,3 +358,10 @@ def test_a_schedd_that_refuses_is_not_waited_for(serve):
     server = serve(status=426, body=b'{"code":"other_version","message":"I speak protocol 2."}')
     assert not wait_until_answers(Client(server.url, None), 60)
     assert len(server.asked) == 1
+
+
+def test_a_token_that_is_no_line_of_text_is_said_before_anything_is_asked(monkeypatch):
+    for token in ("pesc1.a\nb", "pesc1.\u00fcber"):
+        monkeypatch.setenv("PESC_TOKEN", token)
+        with pytest.raises(Problem, match="not one line"):
+            find_pool("http://127.0.0.1:1")

@@ -1,6 +1,7 @@
 """What is written into the submit folder: logs and outputs, for whoever submits on this machine."""
 
 import os
+import resource
 from collections import Counter
 
 import pytest
@@ -11,6 +12,7 @@ import htcondor2
 from contract.client import Client
 from contract.messages import Acknowledge
 from contract.requests import Action, ActionAnswer, Selection
+from schedd.delivery import put
 from tests.builders import an_output, sha256
 
 
@@ -104,6 +106,18 @@ def test_an_output_that_is_a_pipe_without_a_reader_keeps_nobody_waiting(schedd, 
     run_one(startd)
     list(schedd.owner.events("/v1/events", cluster=after, counts=1))
     assert (folder / "after.txt").read_bytes() == b"out"
+
+
+def test_what_fits_on_the_disk_by_half_is_not_left_there_as_if_it_were_whole(tmp_path):
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
+    try:
+        with pytest.raises(OSError, match="too large"):
+            put(an_output("out", b"x" * 2000), str(tmp_path / "out"), {sha256(b"x" * 2000): b"x" * 2000}, tmp_path)
+        put(an_output("out", b"x" * 900), str(tmp_path / "fits"), {sha256(b"x" * 900): b"x" * 900}, tmp_path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert os.listdir(tmp_path) == ["fits"]
 
 
 def test_outputs_of_a_process_are_left_to_be_fetched(schedd, startd, submit, folder, until):
