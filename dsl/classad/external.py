@@ -51,6 +51,8 @@ class _Walk:
             base = base.record
         if not isinstance(base, Reference):
             self.waiting.append((base, around))
+            if isinstance(base, RecordTree) and not _part(base, names[0]):
+                self.name(names[0], names[1:], names[0], around)
         elif base.name.lower() == "my":
             self.name(names[0], names[1:], ".".join(names), around)
         else:
@@ -70,15 +72,20 @@ class _Walk:
 
     def follow(self, tree: Tree, selected: list[str]) -> None:
         around: tuple[RecordTree, ...] = ()
-        for name in selected:
+        for index, name in enumerate(selected):
             if not isinstance(tree, RecordTree):
                 break
             around = (tree, *around)
-            part = next((item for own, item in tree.items if own.lower() == name.lower()), None)
-            if part is None:
-                self.external.setdefault(name.lower(), name)
+            while around and not _part(around[0], name):
+                around = around[1:]
+            if not around:
+                self.name(name, selected[index + 1 :], name, ())
                 return
-            tree = part
+            tree = _part(around[0], name) or tree
         if id(tree) not in self.followed:
             self.followed.add(id(tree))
             self.waiting.append((tree, around))
+
+
+def _part(record: RecordTree, name: str) -> Tree | None:
+    return next((item for own, item in record.items if own.lower() == name.lower()), None)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dsl.classad.scope import Compiled, Inner, Scope, is_list
+from dsl.classad.scope import Compiled, Inner, Scope, Selected, is_list
 from dsl.classad.tree import Reference, Tree
 from dsl.classad.values import ERROR, UNDEFINED
 
@@ -43,7 +43,7 @@ def compile_select(record: Tree, compiled: Compiled, name: str) -> Compiled:
         expression = scope.ad.find(key)
         if expression is not None:
             return expression.constant if expression.is_literal else scope.value_of(expression)
-        return _of_mine(scope, key)
+        return _around(scope, key)
 
     # The scopes of nearly every policy: the same answers as `select`, without making the scope a value first.
     return {"target": select_target, "my": select_my}.get(scope_name, select)
@@ -53,14 +53,15 @@ def selected(holder: Inner, key: str) -> Inner:
     """Select a name from a value; from a list, from each of its elements."""
     if isinstance(holder, Scope):
         expression = holder.ad.find(key)
-        return _special(holder, key) if expression is None else holder.value_of(expression)
+        return _around(holder, key) if expression is None else holder.value_of(expression)
     if is_list(holder):
-        return [selected(element, key) for element in holder]  # type: ignore[union-attr]
+        parts = [selected(element, key) for element in holder]  # type: ignore[union-attr]
+        return Selected(Selected(part) if type(part) is list else part for part in parts)
     return UNDEFINED if holder is UNDEFINED else ERROR
 
 
-def _of_mine(scope: Scope, key: str) -> Inner:
-    """Look up `MY.name` that the innermost record does not define: in the records around it, never in the other ad."""
+def _around(scope: Scope, key: str) -> Inner:
+    """Look up a selected name that the record does not define: in the records around it, never in the other ad."""
     if key in _SPECIAL:
         return _special(scope, key)
     around = scope.outer

@@ -167,7 +167,7 @@ def is_identical(left: Inner, right: Inner) -> bool | Nothing:
     """Compare without conversion: `=?=`. Two lists or two records cannot be compared."""
     if is_list(left) and is_list(right):
         # As in HTCondor, a list that was written and one that was computed are values of two types.
-        return ERROR if type(left) is type(right) else False
+        return ERROR if (type(left) is list) is (type(right) is list) else False
     if is_record(left) and is_record(right):
         return ERROR
     return type(left) is type(right) and left == right

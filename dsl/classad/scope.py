@@ -188,6 +188,10 @@ class Sequence:
         return (self[index] for index in range(len(self.trees)))
 
 
+class Selected(list["Inner"]):
+    """What selecting a name from a list gives: in HTCondor a list like one that was written."""
+
+
 Inner: TypeAlias = bool | int | float | str | Nothing | AbsTime | RelTime | Scope | Sequence | list["Inner"]
 """What an expression is worth inside an evaluation."""
 

@@ -73,7 +73,22 @@ OTHERWISE = {
 ACCIDENTS = {'envv1tov2("<")': "an entry without \"=\" is an error, whatever it is"}
 
 
-LISTS = ["{}", '{ "a" }', "L", 'split("a")', 'argsToList("a")', 'ifThenElse(true, split("a"), 1)']
+SELECTED = ["[].B", "[ q = 1 ].B", "N.B", "N.M.B", "N.M.q", "N.M.N.M.q", "(true ? N : 1).B", "{ [], [ B = 7 ] }.B",
+            "N[\"B\"]", "L[0].B", "N.MY.B", "N.parent.B", "N.TARGET.B", "N.r", "N.M.r", "isUndefined(N.N)", "(N).Q",
+            "TARGET.N.B", "TARGET.N.Q", "TARGET.L[0].B", "splitTime(0).B", "eval(\"N.B\")", "N.C", "[ a = 1 ].C"]
+
+
+def test_a_name_selected_from_a_record_is_also_sought_around_it_as_in_htcondor() -> None:
+    my = "[ B = 1; N = [ q = 2; r = parent.N.B; M = [ r = parent.B ] ]; L = { [ A = 1 ] }; C = N.C ]"
+    target = "[ B = 3; Q = 4; N = []; L = { [] } ]"
+    cases = [(expression, my, target) for expression in SELECTED]
+    disagreements = [(case[0], theirs) for case, theirs in zip(cases, asked_of_htcondor(cases), strict=True)
+                     if not same(theirs, ours(*case))]
+    assert disagreements == []
+
+
+LISTS = ["{}", '{ "a" }', "L", "{}.A", "{ [ A = 1 ] }.A", '{ [ A = split("a") ] }.A[0]', 'split("a")',
+         'argsToList("a")', 'ifThenElse(true, split("a"), 1)']
 
 
 def test_lists_that_were_written_and_computed_are_told_apart_as_in_htcondor() -> None:

@@ -98,7 +98,8 @@ class PoolWriter:
             f"member({a}, {{ {b}, 1 }})", f"[ A = {a}; q = A ].q", f"time() % 7 == {a}", f"toUpper({a}) == {b}",
             f"countMatches(A >= {a}, {{ [ A = 1 ], [ B = 2 ] }})", "countMatches(MY.C, {[ A = 2 ]})",
             f'eval("A") == {a}', "unparse(A)", "isClassad(TARGET)", f'TARGET["A"] == {b}', f"size({a})",
-            "CurrentTime > A", "unresolved(Start)", f"random() =?= {a}", ".A",
+            "CurrentTime > A", "unresolved(Start)", f"C.Memory == {a}", "TARGET.B.Nope.A", "[ Q = 1 ].Memory != " + a,
+            "MY.D.A", f"random() =?= {a}", ".A",
         ])
 
     def operand(self, depth: int) -> str:
