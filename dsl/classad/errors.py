@@ -1,6 +1,7 @@
 """What can be wrong with a text, said so that its writer can mend it."""
 
 from dsl import DslError
+from dsl.carets import underlined
 
 
 class ClassAdSyntaxError(DslError):
@@ -22,7 +23,7 @@ class ClassAdSyntaxError(DslError):
         lines = [
             f"line {self.line}, column {self.column}: {self.message}",
             f"{self.line:6d} | {shown}",
-            f"       | {' ' * at}^",
+            f"       | {underlined(shown, at)}",
         ]
         if self.reason:
             lines.append(f"  {self.reason}")
@@ -30,8 +31,9 @@ class ClassAdSyntaxError(DslError):
 
 
 def _window(line: str, at: int, width: int = 100) -> tuple[str, int]:
-    """Cut a long line to the part around `at`; tabs become blanks so that the caret stays under its character."""
-    line = line.replace("\t", " ")
+    """Cut a long line to the part around `at`; what would move the terminal's cursor is replaced, tabs by blanks."""
+    line = "".join(character if character.isprintable() else " " if character == "\t" else "\N{REPLACEMENT CHARACTER}"
+                   for character in line)
     if len(line) <= width:
         return line, at
     start = max(0, min(at - width // 2, len(line) - width))

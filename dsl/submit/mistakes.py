@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from dsl import DslError
+from dsl.carets import underlined
 
 SHOWN_CHARACTERS = 100
 """As much of a long source line as is shown around the caret."""
@@ -36,7 +37,7 @@ class Mistake(NamedTuple):
             shown, column = _crop(self.source, max(self.column, 1) - 1)
             number = f"{self.line:6d}"
             length = max(1, min(self.length, len(shown) - column))
-            text += [f"{number} | {shown}", f"{' ' * len(number)} | {' ' * column}{'^' * length}"]
+            text += [f"{number} | {shown}", f"{' ' * len(number)} | {underlined(shown, column, length)}"]
         text += [f"  included from {file}:{line}" for file, line in self.included]
         text += [f"  {line}" for part in (self.why, self.cure) if part for line in part.splitlines()]
         return "\n".join(text)

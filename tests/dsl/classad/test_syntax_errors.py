@@ -54,3 +54,12 @@ def test_a_long_line_is_shown_around_the_fault() -> None:
     shown, caret = str(caught.value).split("\n")[1:3]
     assert len(shown) < 120
     assert shown[caret.index("^")] == "C"
+
+
+def test_the_caret_stands_under_wide_letters_and_accents_and_no_letter_moves_the_cursor() -> None:
+    with pytest.raises(ClassAdSyntaxError) as caught:
+        parse('"\u65e5\u672c" == "e\u0301" \x1b )')
+    assert caught.value.column == 14
+    assert str(caught.value).split("\n")[1:3] == [
+        '     1 | "\u65e5\u672c" == "e\u0301" \N{REPLACEMENT CHARACTER} )',
+        "       |               ^"]

@@ -19,6 +19,15 @@ job.pesc:2:15: 'ten' is not a number of repetitions
   Write, say: repetitions = 10"""
 
 
+def test_carets_are_as_wide_as_what_they_stand_under(mistakes):
+    wide, under = "\u65e5\u672c", "^^^^"
+    assert str(only(mistakes(f"process = a.py\n{wide} = 1\n"))).splitlines()[1:3] == [
+        f"     2 | {wide} = 1", f"       | {under}"]
+    found = only(mistakes(f"process = a.py\ndescription = {wide} $(nope)\n"))
+    assert (found.column, found.length) == (18, 7)
+    assert str(found).splitlines()[2] == "       |" + " " * 20 + "^" * 7
+
+
 def test_all_mistakes_come_at_once(mistakes):
     text = "proces = a.py\nrepetitions = -1\nrequest_memory = 2 gigs\nfoo bar = 1\nqueue -3\n"
     assert [mistake.line for mistake in mistakes(text)] == [1, 2, 3, 4, 5]
