@@ -41,11 +41,12 @@ def main() -> int:
 
 
 def command(arguments: list[str]) -> int:
+    words = [part for word in arguments for part in (word.split("=", 1) if word.startswith(HELP_FLAGS) else [word])]
     for flag in HELP_FLAGS:
-        if flag in arguments:
+        if flag in words:
             from cli.helpcommands import show_commands
 
-            words = [word for word in arguments if word not in (flag, *JSON_FLAGS)]
+            words = [word for word in words if word not in (flag, *JSON_FLAGS)]
             return show_commands(NAME, words[0] if words else "", as_json=not JSON_FLAGS.isdisjoint(arguments))
     if (language := _header_asked(arguments)) is not None:
         from cli.headers import print_header

@@ -113,7 +113,7 @@ def test_every_command_has_its_help(call):
     shown = call(main, "--help-commands", "Request_GPUs")
     assert shown.out.splitlines()[0] == "request_gpus: How many GPUs a job needs."
     assert "carried out" in shown.out
-    assert "refused on submission" in call(main, "--help-commands", "concurrency_limits").out
+    assert "refused on submission" in call(main, "--help-commands=concurrency_limits").out
     assert len(call(main, "--help-commands").out.splitlines()) > 270
     assert json.loads(call(main, "--help-commands", "hold", "--json").out)["value"] == "true or false"
     like = call(main, "--help-commands", "request_gpuss").out.splitlines()
