@@ -14,6 +14,8 @@ from dsl.submit.sweeps import Axis, kind_of
 
 MOST_TOLD = 5
 MOST_COLUMNS = 1000
+_LINES = re.compile(r"[^\r\n]*(?:\r\n?|\n)|[^\r\n]+")
+"""Not `splitlines`: a cell may hold other ends of lines, such as U+2028."""
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,99}\Z")
 
 
@@ -33,7 +35,7 @@ def read_table(text: str) -> tuple[Axis | None, list[Fault]]:
         return None, [Fault(1, "the table is not text", "It holds NUL bytes or is not UTF-8.")]
     first = text.partition("\n")[0]
     separator = next((mark for mark in ",;\t" if mark in first), ",")
-    reader = csv.reader(text.splitlines(keepends=True), delimiter=separator, skipinitialspace=True, strict=True)
+    reader = csv.reader(_LINES.findall(text), delimiter=separator, skipinitialspace=True, strict=True)
     rows: list[tuple[int, list[str]]] = []
     line = 1
     try:

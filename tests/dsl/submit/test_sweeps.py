@@ -97,6 +97,13 @@ def test_a_table_is_typed_by_its_columns(described):
     assert str(row) == str(classad.parse('[ name = "a, \\"b\\""; n = 1; x = 0.5; ok = true; code = "007" ]'))
 
 
+def test_rows_of_a_table_end_where_lines_do_and_nowhere_else(described):
+    files = {"t.csv": 'x,y\r\na\u2028b,"c\x0cd"\r\ne,f\n'}
+    found = described("process = a.py\nparameters = $(x)\ntable t.csv\n", files=files)
+    assert found.count == 2
+    assert found.sweep[0].rows == [["a\u2028b", "c\x0cd"], ["e", "f"]]
+
+
 def test_a_table_may_stand_in_the_file_and_beside_a_sweep(described):
     text = "process = a.py\nparameters = $(k) $(seed)\ntable @=END\nk;v\n1;x\n2;y\n@END\nsweep seed in 1..2\n"
     assert values(described(text), "PescRow") == [
