@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dsl.classad.scope import Inner, Run, Scope, Sequence
+from dsl.classad.scope import MAX_STEPS, Inner, Run, Scope, Sequence
 from dsl.classad.values import ERROR, UNDEFINED, Value
 
 if TYPE_CHECKING:
@@ -15,10 +15,11 @@ MAX_NESTING = 100
 """Levels of lists and records in a result."""
 
 
-def evaluate(expression: Expression, my: Ad | None, target: Ad | None, now: float | None, seed: int | None) -> Value:
+def evaluate(expression: Expression, my: Ad | None, target: Ad | None, now: float | None, seed: int | None,
+             steps: int = MAX_STEPS) -> Value:
     from dsl.classad.ad import Ad
 
-    run = Run(now, seed)
+    run = Run(now, seed, steps)
     scope = Scope(Ad.none(), run, exists=False) if my is None else Scope(my, run)
     if target is not None:
         other = scope.other = Scope(target, run)

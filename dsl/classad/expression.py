@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from dsl.classad import evaluation
 from dsl.classad.errors import ClassAdSyntaxError
+from dsl.classad.scope import MAX_STEPS
 from dsl.classad.text import text_of
 from dsl.classad.tree import Literal, Tree, depth_of
 from dsl.classad.values import ERROR, UNDEFINED, Scalar, Value
@@ -38,15 +39,17 @@ class Expression:
         return expression
 
     def evaluate(
-        self, my: Ad | None = None, target: Ad | None = None, *, now: float | None = None, seed: int | None = None
+        self, my: Ad | None = None, target: Ad | None = None, *, now: float | None = None, seed: int | None = None,
+        steps: int = MAX_STEPS,
     ) -> Value:
         """Return what this is worth seen from `my` with `target` as the other ad; never raises.
 
-        Without `now` (seconds since 1970) `time()` is undefined; without `seed` `random()` is.
+        Without `now` (seconds since 1970) `time()` is undefined; without `seed` `random()` is. It is ERROR
+        where `steps` attributes and elements do not suffice.
         """
         if self.is_literal:
             return self.constant
-        return evaluation.evaluate(self, my, target, now, seed)
+        return evaluation.evaluate(self, my, target, now, seed, steps)
 
     def compile(self) -> Compiled:
         """Make the form that is evaluated; done once, by whoever evaluates first."""

@@ -45,10 +45,10 @@ class Run:
 
     __slots__ = ("depth", "now", "random_state", "sightless", "steps")
 
-    def __init__(self, now: float | None, seed: int | None) -> None:
+    def __init__(self, now: float | None, seed: int | None, steps: int = MAX_STEPS) -> None:
         self.now = now
         self.random_state = seed
-        self.steps = MAX_STEPS
+        self.steps = steps
         self.depth = 0
         self.sightless: list[Scope] = []
 

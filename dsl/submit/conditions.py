@@ -91,11 +91,9 @@ def is_true(written: str, expanded: str | None, is_defined: Callable[[str], bool
     """What the condition comes to, or BadCondition."""
     if expanded is None:
         raise BadCondition("a condition cannot depend on the job", "It is decided once, when the file is read.")
-    text = expanded.strip()
-    negated = False
-    while text.startswith("!"):
-        negated = not negated
-        text = text[1:].lstrip()
+    whole = expanded.strip()
+    text = whole.lstrip("! \t\f\v")
+    negated = whole.count("!", 0, len(whole) - len(text)) % 2 == 1
     if not text and written.strip(" !"):
         return negated
     if text.lower() in _TRUTH:

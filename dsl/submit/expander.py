@@ -12,7 +12,7 @@ from typing import Literal
 from dsl.submit.attributes import READ_BY_MAKERS, file_list, makers_for
 from dsl.submit.expressions import BadExpression, check, value_of
 from dsl.submit.given import Given, Wrong
-from dsl.submit.macros import JOB_NAMES, BadMacro, Program, Scope, Slot
+from dsl.submit.macros import JOB_NAMES, MAX_WORK, BadMacro, Program, Scope, Slot
 from dsl.submit.mistakes import Mistake, SubmitErrors, shown
 from dsl.submit.sweeps import AxisLike, BadSweep, Rows
 from dsl.submit.table import is_resource
@@ -96,7 +96,8 @@ class Expander:
         return self._rows.json(index), repetition
 
     def values(self, cluster: int, proc: int) -> dict[str, str]:
-        """What the job's own macros stand for."""
+        """What the job's own macros stand for; with them begins what its functions may do."""
+        self.scope.work = MAX_WORK
         index, step = divmod(proc, self._steps)
         text, number = str(proc), str(index)
         cluster_text = str(cluster)

@@ -9,6 +9,9 @@ from collections.abc import Iterator
 
 Plain = int | float | str | bool
 
+MOST_STEPS = 1000
+"""Attributes and elements that one value may look at: a file may hold many."""
+
 _INTEGER = re.compile(r"\s*([-+]?[0-9]{1,18})\s*\Z")
 _PLAIN = re.compile(r"\s*(?:(?P<name>[A-Za-z_][A-Za-z0-9_]*)|(?:0|[1-9][0-9]{0,17})(?:\.[0-9]{1,15})?"
                     r'|"[^"\\\x00-\x1f\x7f]*")\s*\Z')
@@ -42,16 +45,22 @@ def check(text: str) -> None:
         raise BadExpression(min(max(offset, 0), len(text)), error.message, error.reason) from None
 
 
+def integer_of(text: str) -> int | None:
+    """The number that `text` is; None if it is anything else."""
+    plain = _INTEGER.match(text)
+    return int(plain[1]) if plain else None
+
+
 def value_of(text: str) -> Plain | None:
-    """What `text` is worth by itself; None if that is nothing, or it is no expression."""
-    if plain := _INTEGER.match(text):
-        return int(plain[1])
+    """What `text` is worth by itself; None if that is nothing, or takes many steps, or it is no expression."""
+    if (number := integer_of(text)) is not None:
+        return number
     if (word := text.strip().lower()) in ("true", "false"):
         return word == "true"
     from dsl import classad
 
     try:
-        value = classad.parse(text).evaluate()
+        value = classad.parse(text).evaluate(steps=MOST_STEPS)
     except classad.ClassAdSyntaxError:
         return None
     return value if isinstance(value, bool | int | float | str) else None

@@ -13,28 +13,30 @@ from dsl.submit.macros import BadMacro
 from dsl.submit.mistakes import shown
 
 Look = Callable[[str], str | None]
+Worth = Callable[[str], expressions.Plain | None]
 
 _INTEGER_FORMAT = re.compile(r"([^%]*)%[-+ 0#]*\d{0,3}(\.\d{0,2})?[diuxXo][^%]*\Z")
 _REAL_FORMAT = re.compile(r"([^%]*)%[-+ 0#]*\d{0,3}(\.\d{0,2})?[feEgG][^%]*\Z")
 _TEXT_FORMAT = re.compile(r"([^%]*)%-?\d{0,3}(\.\d{0,3})?s[^%]*\Z")
 
 
-def call(function: str, argument: str, look: Look, chance: str = "") -> str:
+def call(function: str, argument: str, look: Look, worth: Worth, chance: str = "") -> str:
     """Return what `$function(argument)` stands for, or raise BadMacro. `chance` is what a random one begins from."""
     if function.startswith("F"):
         return file_parts(function[1:], _value(argument.strip(), look))
     words = [word.strip() for word in argument.split(",")]
     match function:
         case "INT":
-            return _formatted(function, words, look, _INTEGER_FORMAT, "%d")
+            return _formatted(function, words, look, worth, _INTEGER_FORMAT, "%d")
         case "REAL":
-            return _formatted(function, words, look, _REAL_FORMAT, "")
+            return _formatted(function, words, look, worth, _REAL_FORMAT, "")
         case "STRING" | "EVAL":
-            return _formatted(function, words if function == "STRING" else [argument.strip()], look, _TEXT_FORMAT, "%s")
+            words = words if function == "STRING" else [argument.strip()]
+            return _formatted(function, words, look, worth, _TEXT_FORMAT, "%s")
         case "SUBSTR":
-            return _substring(words, look)
+            return _substring(words, look, worth)
         case "CHOICE":
-            return _choice(words, look)
+            return _choice(words, look, worth)
         case "BASENAME":
             name = posixpath.basename(_value(words[0], look))
             return name.removesuffix(words[1]) if len(words) > 1 else name
@@ -48,7 +50,7 @@ def call(function: str, argument: str, look: Look, chance: str = "") -> str:
             chosen = choices[int(chance, 16) % len(choices)]
             return chosen if (found := look(chosen)) is None or len(words) == 1 else found
         case _:
-            return _random_integer(words, look, int(chance, 16))
+            return _random_integer(words, look, worth, int(chance, 16))
 
 
 def file_parts(options: str, path: str) -> str:
@@ -82,14 +84,15 @@ def file_parts(options: str, path: str) -> str:
     return result
 
 
-def _formatted(function: str, words: list[str], look: Look, allowed: re.Pattern[str], plain: str) -> str:
+def _formatted(function: str, words: list[str], look: Look, worth: Worth, allowed: re.Pattern[str],
+               plain: str) -> str:
     text = _value(words[0], look)
     layout = ",".join(words[1:])
     if layout and not allowed.match(layout):
         raise BadMacro(f"{shown(layout)!r} is no format for ${function}()", cure=f"Write ${function}(x) or, say, "
                        f"${function}(x,{'%05d' if function == 'INT' else '%.3f' if function == 'REAL' else '%10s'}).")
     kind = "an integer" if function == "INT" else "a number"
-    value = expressions.value_of(text)
+    value = worth(text)
     if function == "INT" and isinstance(value, int | float) and abs(value) < 2**63:
         return (layout or plain) % int(value)
     if function == "REAL" and isinstance(value, int | float):
@@ -103,20 +106,20 @@ def _formatted(function: str, words: list[str], look: Look, allowed: re.Pattern[
                    f"It stands for {shown(text)!r}." if text != words[0] else "")
 
 
-def _substring(words: list[str], look: Look) -> str:
+def _substring(words: list[str], look: Look, worth: Worth) -> str:
     text = _value(words[0], look)
-    start = _number("SUBSTR", words[1] if len(words) > 1 else "0", look)
+    start = _number("SUBSTR", words[1] if len(words) > 1 else "0", look, worth)
     if start < 0:
         start = max(0, len(text) + start)
     rest = text[start:]
     if len(words) < 3:
         return rest
-    length = _number("SUBSTR", words[2], look)
+    length = _number("SUBSTR", words[2], look, worth)
     return rest[:length] if length else ""
 
 
-def _random_integer(words: list[str], look: Look, chance: int) -> str:
-    numbers = [_number("RANDOM_INTEGER", word, look) for word in words[:3]]
+def _random_integer(words: list[str], look: Look, worth: Worth, chance: int) -> str:
+    numbers = [_number("RANDOM_INTEGER", word, look, worth) for word in words[:3]]
     if len(numbers) < 2:
         raise BadMacro("$RANDOM_INTEGER() needs two numbers", cure="Write, say: $RANDOM_INTEGER(1,100)")
     low, high, step = (*numbers, 1)[:3]
@@ -132,8 +135,8 @@ def _listed(words: list[str], look: Look) -> list[str]:
     return [word for word in words if word]
 
 
-def _choice(words: list[str], look: Look) -> str:
-    index = _number("CHOICE", words[0], look)
+def _choice(words: list[str], look: Look, worth: Worth) -> str:
+    index = _number("CHOICE", words[0], look, worth)
     choices = words[1:]
     if len(choices) == 1:
         choices = _listed(choices, look)
@@ -144,9 +147,9 @@ def _choice(words: list[str], look: Look) -> str:
     return chosen if (found := look(chosen)) is None or len(words) == 2 else found
 
 
-def _number(function: str, word: str, look: Look) -> int:
+def _number(function: str, word: str, look: Look, worth: Worth) -> int:
     text = _value(word, look)
-    value = expressions.value_of(text)
+    value = worth(text)
     if isinstance(value, bool) or not isinstance(value, int):
         raise BadMacro(f"${function}(): {shown(word)!r} is not a whole number",
                        f"It stands for {shown(text)!r}." if text != word else "")

@@ -7,6 +7,8 @@ as they stand, line by line, by whoever finds their beginning.
 """
 
 import re
+from bisect import bisect_right
+from operator import itemgetter
 from typing import NamedTuple
 
 from dsl.submit.forms import BadLine
@@ -32,12 +34,8 @@ class Line(NamedTuple):
 
     def place(self, offset: int) -> tuple[int, int]:
         """Line and column (from 1) of the file where the character at `offset` was written."""
-        chosen = self.pieces[0]
-        for piece in self.pieces:
-            if piece[0] > offset:
-                break
-            chosen = piece
-        return chosen[1], chosen[2] + offset - chosen[0]
+        start, line, column = self.pieces[max(0, bisect_right(self.pieces, offset, key=itemgetter(0)) - 1)]
+        return line, column + offset - start
 
 
 class Reader:

@@ -12,12 +12,17 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from dsl.submit.expressions import Plain, integer_of, value_of
 from dsl.submit.mistakes import shown
 from dsl.submit.scan import RANDOM, Call, Part, TooDeep, references, scan
 
 MAX_VALUE_CHARACTERS = 1 << 20
 MAX_WEIGHT = 20_000
 """How many slots and calls one value may come to, those of its macros included."""
+MAX_WORK = 1 << 26
+"""Characters that the macros of all values of a file, or of a job, may come to and their functions may read."""
+EVALUATION, EVALUATED_CHARACTER = 20_000, 500
+"""To evaluate an expression takes as long as to read so many characters, and so many more for each of its own."""
 MAX_DEPTH = 100
 """How many macros may stand for one another in a row."""
 MAX_CELL_DEPTH = 8
@@ -87,6 +92,8 @@ class Scope:
     live: Collection[str] = JOB_NAMES
     used: set[str] = field(default_factory=set)
     """Every name that was looked for, whether it is there or not."""
+    work: int = MAX_WORK
+    """What may still be put in and read."""
     _compiled: dict[str, Program] = field(default_factory=dict)
     _open: list[str] = field(default_factory=list)
     _cells: dict[str, Program] = field(default_factory=dict)
@@ -127,8 +134,10 @@ class Scope:
                 pieces.append(self._call(node, values, budget))  # type: ignore[arg-type]
         if len(pieces) == 1:
             return pieces[0]
-        if sum(map(len, pieces)) > MAX_VALUE_CHARACTERS:
+        length = sum(map(len, pieces))
+        if length > MAX_VALUE_CHARACTERS:
             raise _too_large()
+        self._spend(length)
         return "".join(pieces)
 
     def _compile(self, parts: tuple[Part, ...]) -> Program:
@@ -147,6 +156,7 @@ class Scope:
                     text = []
                 if length > MAX_VALUE_CHARACTERS or weight > MAX_WEIGHT:
                     raise _too_large()
+        self._spend(length)
         return Program((*nodes, *_joined(text)), weight)
 
     def _nodes(self, part: Part) -> list[tuple[str | Slot | Computed, int]]:
@@ -216,15 +226,36 @@ class Scope:
         argument = self.expand(node.arguments, values, budget)
         if node.function == "ENV":
             return self._environment(argument)
+        self._spend(len(argument))
 
         def look(name: str) -> str | None:
             program = node.named.get(name.lower())
-            return None if program is None else self.expand(program, values, budget)
+            if program is None:
+                return None
+            found = self.expand(program, values, budget)
+            self._spend(len(found))
+            return found
 
         if node.salt:
             job = f"{values.get('cluster', '')}.{values.get('process', '')}"
-            return call(node.function, argument, look, draw(self.macros.get(SEED, ""), job, node.salt))
-        return call(node.function, argument, look)
+            return call(node.function, argument, look, self._worth, draw(self.macros.get(SEED, ""), job, node.salt))
+        return call(node.function, argument, look, self._worth)
+
+    def _worth(self, text: str) -> Plain | None:
+        """What an expression is worth."""
+        number = integer_of(text)
+        if number is not None:
+            return number
+        self._spend(EVALUATION + EVALUATED_CHARACTER * len(text))
+        return value_of(text)
+
+    def _spend(self, characters: int) -> None:
+        self.work -= characters
+        if self.work < 0:
+            raise BadMacro("the macros come to too much here, all values together",
+                           f"At most {MAX_WORK >> 20} Mi characters are put in and read by functions; an expression "
+                           f"that is evaluated counts as {EVALUATION:,} and more.",
+                           "Use long macros, and functions of them, less often.")
 
     def _salt(self) -> str:
         """A name for the `$RANDOM_…` that is being compiled, the same in every program."""

@@ -12,6 +12,8 @@ from dsl.submit.mistakes import Mistake, shown
 from dsl.submit.parse import parse_queue_arguments
 
 MAX_COUNT = 100_000_000
+MOST_CELLS = 20_000_000
+"""Rows times variables: what is not written takes memory, too."""
 NO_ITEMS = "no jobs are queued: there are no items"
 
 
@@ -81,7 +83,14 @@ def _named_rows(source: str, arguments: QueueArguments, reader: Reader, files: F
     if arguments.names and [name.lower() for name in arguments.names] != [name.lower() for name in names]:
         warnings.append(reader.mistake(start, 1, f"the columns are called {', '.join(names)}, as the first row says",
                                        f"{', '.join(arguments.names)} is not looked at, as in HTCondor."))
+    _check_size(len(names), len(lines) - 1)
     return names, [table_row(line, len(names)) for line in lines[1:]]
+
+
+def _check_size(width: int, rows: int) -> None:
+    if width * rows > MOST_CELLS:
+        raise BadItems("", f"{rows:,} items of {width:,} variables are too many",
+                       f"At most {MOST_CELLS:,} cells are kept.", "Submit fewer items at a time.")
 
 
 _COLUMN = re.compile(r"[A-Za-z_][A-Za-z0-9_.]{0,99}\Z")
@@ -105,17 +114,21 @@ def _rows(arguments: QueueArguments, width: int, reader: Reader, files: Files,
     if arguments.list.strip().startswith("[") and arguments.slice is None:
         raise BadItems(arguments.list, "this slice is not closed", "", "Write [start:stop:step], as in Python.")
     if arguments.source == "matching":
-        return [[name] + [""] * (width - 1) for name in _matching(arguments, files)]
+        items = _matching(arguments, files)
+        _check_size(width, len(items))
+        return [[name] + [""] * (width - 1) for name in items]
     written = inline(arguments)
     if arguments.source == "in":
         items = listed(written) if written is not None else [
             item for line in _table(reader) if not line.startswith("#") for item in listed(line)]
+        _check_size(width, len(items))
         return [[item] + [""] * (width - 1) for item in items]
     if arguments.list.strip().startswith("("):
         lines = [written] if written is not None else _table(reader)
         lines = [line for line in lines if line.strip()]
     else:
         lines = _lines_of(arguments.list.strip(), reader, files, warnings)
+    _check_size(width, len(lines))
     return [row(line, width) for line in lines]
 
 
@@ -158,10 +171,11 @@ def _lines_of(source: str, reader: Reader, files: Files, warnings: list[Mistake]
     if lines[-1] == "":
         lines.pop()
     kept = [line for line in lines if line.strip()]
-    if len(kept) < len(lines):
-        warnings.append(reader.mistake(reader.line_number, 1, f"{len(lines) - len(kept)} blank lines of "
-                                       f"{shown(source)} are passed over", "HTCondor would repeat the line above "
-                                       "each."))
+    if blank := len(lines) - len(kept):
+        what = "a blank line" if blank == 1 else f"{blank:,} blank lines"
+        warnings.append(reader.mistake(reader.line_number, 1, f"{what} of {shown(source)} "
+                                       f"{'is' if blank == 1 else 'are'} passed over", "HTCondor would repeat the line "
+                                       "above instead."))
     return kept
 
 

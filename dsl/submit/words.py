@@ -175,7 +175,7 @@ class Words:
                 continue
             unused.append(self.lines.spelled(word))
             sure = self.is_strict and (late or not self.lines.left_open)
-            (self.lines.mistakes if sure else warnings).append(self._unused(word, late))
+            (self.lines.mistakes if sure else warnings).append(self._unused(word, late, len(unused) <= MOST_GUESSES))
         swept = {name for axis in self.lines.sweep for name in axis.names}  # they are in the job's row
         for name in self.lines.variables:
             if name in swept:
@@ -207,7 +207,7 @@ class Words:
         """In a file of HTCondor's, a word of PESC that is used as a macro is the user's own."""
         return command.pesc and not self.is_strict and word != "process" and word in self.lines.referenced
 
-    def _unused(self, word: str, late: bool) -> Mistake:
+    def _unused(self, word: str, late: bool, is_guessed: bool) -> Mistake:
         spelled = self.lines.spelled(word)
         if late:
             return self.lines.at_name(word, f'"{spelled}" comes after queue and changes nothing', "",
@@ -217,7 +217,7 @@ class Words:
             needed = " or ".join(self._needs(command))
             return self.lines.at_name(word, f'"{spelled}" says nothing without {needed}', "",
                                       f"Add {needed}, or take this line out.")
-        guess = nearest(word, known())
+        guess = nearest(word, known()) if is_guessed else None
         meant = f'Did you mean "{guess}"?' if guess else ""
         if not self.is_strict:
             return self.lines.at_name(word, f'"{spelled}" was not used', "Is it a typo?", meant)

@@ -158,7 +158,6 @@ LARGE = {
     "many values of a sweep": "process = a.py\nsweep a in (" + ", ".join(f"a{n}" for n in range(120_000)) + ")",
     "many names": "process = a.py\nqueue " + ",".join(f"a{n}" for n in range(120_000)) + " from (\n1\n)",
     "many undefined macros in a line": "process = a.py\nparameters = " + " ".join(f"$(a{n})" for n in range(90_000)),
-    "many addresses": "executable = a.py\ntransfer_input_files = " + ",".join(f"http://a{n}" for n in range(60_000)),
     "minus signs": "process = a.py\nqueue " + "-" * 100_000 + "1",
     "sums": "process = a.py\nqueue " + "1+" * 50_000 + "1",
     "products": "process = a.py\nqueue " + "99999999*" * 30_000 + "1",
@@ -172,6 +171,16 @@ LARGE = {
     "many own attributes": "process = a.py\n" + "".join(f"+Own{n} = {n}\n" for n in range(10_000)),
     "slashes": "process = a.py\ntransfer_input_files = " + "/" * 900_000,
     "commas": "process = a.py\nparameters = $(x)\nqueue x in (" + "," * 900_000 + ")",
+    "negations": "if " + "!" * 900_000 + "true\nendif\n",
+    "many values": "process = a.py\nparameters = $(x)\nsweep x in (" + "1, " * 250_000 + "1)\n",
+    "many alternatives": "process = a.py\nrequirements = " + "A == 1 || " * 80_000 + "true",
+    "a wide table of few words": "executable = a.py\nqueue " + ",".join(f"v{n}" for n in range(50_000)) + " in (\n"
+    + "a\n" * 100_000 + ")\n",
+    "a wide table by its first row": "executable = a.py\nqueue from table (\n"
+    + ",".join(f"v{n}" for n in range(50_000)) + "\n" + "a\n" * 100_000 + ")\n",
+    "many undefined macros over lines": "process = a.py\nparameters = "
+    + " \\\n".join(f"$(a{n})" for n in range(60_000)),
+    "many addresses": "executable = a.py\ntransfer_input_files = " + ",".join(f"http://a{n}" for n in range(60_000)),
     "a wide table": "process = a.py\nqueue " + ",".join(f"v{n}" for n in range(20_000)) + " from (\n"
     + "a," * 20_000 + "\n)",
 }
@@ -196,6 +205,13 @@ BOMBS = {
     "a long chain": "".join(f"x{n} = $(x{n - 1})\n" for n in range(1, 5000)) + "parameters = $(x4999)\n",
     "items of items": "parameters = $(a)\nqueue a,b,c from (\n" + "$(b)" * 500 + "," + "$(c)" * 500 + ","
     + "x" * 500 + "\n)",
+    "evaluations": "x = sum({" + ",".join("1" * 7500) + "})\nparameters = " + "$INT(x)" * 250 + "\n",
+    "evaluations of little text": "x = size(split(\"" + "a," * 90 + "\"))\nparameters = " + "$INT(x)" * 15_000 + "\n",
+    "numbers to evaluate": "parameters = " + "$SUBSTR(abc,1+1+1+1+1+1)" * 15_000 + "\n",
+    "evaluations for a job": "x = $(Process) + sum({" + ",".join("1" * 7500) + "})\nparameters = "
+    + "$INT(x)" * 250 + "\n",
+    "choices": "x = " + ",".join("a" * 250_000) + "\nparameters = " + "$CHOICE(1,x)" * 1000 + "\n",
+    "one text in many attributes": "x = " + "a" * 900_000 + "\n" + "".join(f"+A{n} = $(x)\n" for n in range(5000)),
     "functions of functions": "".join(f"x{n} = $F(x{n - 1})$F(x{n - 1})\n" for n in range(1, 60))
     + "x0 = $(Process)\nparameters = $(x59)\n",
 }
@@ -212,3 +228,13 @@ def test_an_item_of_a_megabyte_used_many_times_is_refused():
     expander = Expander({"output": "$(x)" * 10_000}, {}, ["x"], [["a" * MEGABYTE]], 1)
     with pytest.raises(SubmitErrors, match="too large"):
         expander.attributes(1, 0)
+
+
+def test_a_job_is_not_evaluated_without_end_and_the_next_begins_anew():
+    costly = "$(Process) + sum({" + ",".join("1" * 7500) + "})"
+    expander = Expander({"output": "$INT(x)" * 250}, {"x": costly}, [], [], 1)
+    with pytest.raises(SubmitErrors, match="come to too much"):
+        expander.attributes(1, 0)
+    expander = Expander({"output": "$INT(x)" * 250}, {"x": "$(Process) + 1"}, [], [], 1)
+    for proc in range(30):
+        assert expander.attributes(1, proc)["Out"] == f'"{str(proc + 1) * 250}"'
