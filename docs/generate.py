@@ -108,6 +108,10 @@ DEVIATIONS = (
     "`include` goes at most 20 files deep, and a command whose output is read may take ten minutes. Its exit code is a "
     "warning; HTCondor does not look at it.",
     "`use` finds no templates: a pool has none.",
+    "`else if …` and `elseif …` are errors: write `elif`. HTCondor takes the one for `else`, whatever the condition, "
+    "and passes over the other.",
+    "What a file may ask of its reader is bounded: macros come to 64 Mi characters, all values together, a queue line "
+    "to 20 million cells, a sweep to 500 axes. An expression in `$INT(…)` looks at 1,000 elements at most.",
     "In a `.pesc` file a word that nothing uses, a macro that nothing defines, and a `requirements` that no machine "
     "can meet are errors; elsewhere warnings. `--strict` and `--lenient` decide otherwise.",
 )
