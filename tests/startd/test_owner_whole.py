@@ -97,7 +97,8 @@ def a_shell_gives_way(tmp_path: Path, runtime: str) -> None:
             over.shell == 1 and "job 1.0 is over" in over.message for over in told(pool, ShellOver)))
         assert state_of(mark) in ("", "Z")
 
-    story(tmp_path, tell, runtime, active_seconds=0.5, freeze_after_seconds=0, resume_after_seconds=0.3,
+    # It stands still for long enough that the second shell is asked for meanwhile on a busy machine too.
+    story(tmp_path, tell, runtime, active_seconds=5, freeze_after_seconds=0, resume_after_seconds=0.3,
           start_after_seconds=0.4, leave_after_seconds='"never"')
 
 
