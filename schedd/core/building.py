@@ -82,6 +82,15 @@ def _are_built(pool: Pool, cluster: Cluster, parts: Sequence[Part], now: float) 
         for part in parts)
 
 
+def is_built_for(pool: Pool, cluster: Cluster, machine: Machine) -> bool:
+    """Whether all is there that the cluster's jobs need on a machine like this; its processor may be another by now."""
+    if cluster.needs is None:
+        return True
+    parts = cluster.needs.parts(machine.processor if cluster.needs.by_processor else ANY)
+    builds = [pool.builds.get(part.key) for part in parts]
+    return bool(builds) and all(build is not None and build.state is State.READY for build in builds)
+
+
 def with_built(pool: Pool, needs: Needs, machine: Machine, program: Program) -> Program:
     """`program` with what was built of it for a machine like this."""
     parts = needs.parts(machine.processor if needs.by_processor else ANY)

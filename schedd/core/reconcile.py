@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from contract.messages import HeldRun, Stop
 from contract.vocabulary import JobStatus, Phase, RunId
+from schedd.core.building import is_built_for
 from schedd.core.checkpoints import take_back
 from schedd.core.cluster import Cluster
 from schedd.core.job import Job, Run
@@ -67,7 +68,7 @@ def _mend_unlisted(
     """The startd does not have a run that it should have."""
     if not fresh and now - run.granted_at < GRACE_BEATS * pool.settings.beat_seconds:
         return                     # the grant may still be on its way
-    if run.phase is Phase.GRANTED and not run.stopping:
+    if run.phase is Phase.GRANTED and not run.stopping and is_built_for(pool, cluster, machine):
         pool.outcome.send(machine.link, grant_message(pool, cluster, job, run))
         return
     lose(pool, cluster, job, "its machine no longer knows of it", now)

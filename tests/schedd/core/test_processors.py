@@ -219,3 +219,15 @@ def test_a_build_that_cannot_be_is_refused_when_it_is_submitted(lab, changes):
     whole = {"template": PROGRAM, "files": {"/home/src": SOURCES}, "domain": DomainAsked("", RECIPE)}
     with pytest.raises(Problem, match="build"):
         lab.submit(**(whole | changes))
+
+
+@pytest.mark.parametrize("level", [1, 4])
+def test_a_machine_that_comes_back_with_another_processor_gives_up_what_it_had_not_begun(lab, level):
+    link = machine(lab, "lab-7", 3)
+    cluster = lab.submit(domain=DomainAsked("", Recipe("FROM base\nARG PESC_MICROARCH=x86-64-v3,x86-64-v4\n")))
+    (build,) = said(lab, link, Build)
+    ready(lab, link, build)
+    assert lab.status(cluster) == RUNNING
+    lab.gone(link)
+    machine(lab, "lab-7", level, builds=False)
+    assert (lab.status(cluster), lab.pool.machines["lab-7"].claims) == (IDLE, {})
