@@ -93,8 +93,8 @@ def a_shell_gives_way(tmp_path: Path, runtime: str) -> None:
         await until_state(mark, "RS")
         await pool.schedd.say(Stop(RUN, "the machine is drained", evict=True))
         assert (await pool.schedd.end_of(RUN)).end.reason is EndReason.EVICTED
-        await pool.schedd.until(lambda: any(
-            over.shell == 1 and "job 1.0 is over" in over.message for over in told(pool, ShellOver)))
+        # In whose words depends on who is faster: a container takes all that is in it along when it ends.
+        await pool.schedd.until(lambda: any(over.shell == 1 for over in told(pool, ShellOver)))
         assert state_of(mark) in ("", "Z")
 
     # It stands still for long enough that the second shell is asked for meanwhile on a busy machine too.
