@@ -91,7 +91,7 @@ async def _send_counts(context: Context, listener: Listener, number: int, send: 
         listener.changed.clear()
         batch = await batch_of(context, number)
         if is_over(batch):
-            await _finish_writing(context, number)
+            await finish_writing(context, number)
         data = msgspec.json.encode(batch).decode()
         await send(f"event: counts\nid: {context.bus.last_event}\ndata: {data}\n\n")
         if is_over(batch):
@@ -102,10 +102,12 @@ async def _send_counts(context: Context, listener: Listener, number: int, send: 
         await _wait(listener, send)
 
 
-async def _finish_writing(context: Context, number: int) -> None:
+async def finish_writing(context: Context, number: int) -> None:
     """Whoever is told that a cluster is over may look into the submit folder at once."""
-    with contextlib.suppress(TimeoutError):
+    with contextlib.suppress(TimeoutError, Problem):
         async with asyncio.timeout(LONGEST_WRITING_SECONDS):
+            # It may have ended this moment: the database says so already, its outputs are handed over only then.
+            await context.loop.ask(_settle)
             await context.delivery.finish(number)
             await context.logs.finish()
 
